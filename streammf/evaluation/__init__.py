@@ -1,0 +1,1 @@
+"""Old logs: replaying them into a source."""

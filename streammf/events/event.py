@@ -1,0 +1,89 @@
+"""What an event is, and how a batch of them stands in memory.
+
+Rules of this file:
+1. An event is what DESIGN calls it: user, item, type, value, ts, id. Everything else that a producer adds is ignored.
+2. Nothing leaves here unchecked: ids are 1..255 bytes of UTF-8, values finite, timestamps in milliseconds and in range.
+3. A batch is columns, not objects: what follows is done once a batch, never once an event.
+"""
+
+from dataclasses import dataclass
+from itertools import compress
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streammf.events.source import Partition
+
+#: Bytes of UTF-8; LMDB and the id heap store one length byte.
+MOST_ID_BYTES: Final = 255
+#: Largest |value| of an event. Ratings and weights are far below; beyond it float32 products lose meaning.
+MOST_VALUE: Final = 1e6
+#: ms since the epoch: from 1970 to 2106, where seconds still fit 32 bits unsigned.
+MOST_TIME: Final = 4_294_967_295_000
+
+#: Types that change state other than by learning. They never count as clicks.
+CONTROL_TYPES: Final = frozenset({"forget_user", "delete_item", "item", "user"})
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_ID_BYTES)]
+
+
+class Event(msgspec.Struct, gc=False, omit_defaults=True):
+    """One thing that one user did with one item."""
+
+    user: Id
+    item: Id
+    type: str = "click"
+    value: Annotated[float, msgspec.Meta(ge=-MOST_VALUE, le=MOST_VALUE)] = 1.0
+    ts: Annotated[int, msgspec.Meta(ge=0, le=MOST_TIME)] | None = None
+    """ms since the epoch; None: the record's own timestamp."""
+    id: str | None = None
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A record that cannot be learned from, whole, with the reason."""
+
+    partition: Partition
+    offset: int
+    reason: str
+    """One word of a closed set: `malformed` (no JSON or MessagePack map), `missing` (user or item), `id`, `type`, `value` or
+    `time` (that field is of the wrong kind or out of range), `unknown_type`, `control`, `null`."""
+    detail: str
+    value: bytes | None
+    key: bytes | None
+    timestamp: int
+
+
+@dataclass(slots=True)
+class Columns:
+    """The events of one batch that passed every check, in order; all columns have the same length n."""
+
+    users: list[str]
+    items: list[str]
+    types: list[str]
+    values: NDArray[np.float32]
+    """(n,) the events' values as sent."""
+    times: NDArray[np.int64]
+    """(n,) ms since the epoch."""
+    partitions: NDArray[np.int32]
+    """(n,) index into Source.partitions."""
+    offsets: NDArray[np.int64]
+    """(n,)"""
+    rejected: list[Rejected]
+    """What did not pass, in order."""
+
+    def only(self, kept: NDArray[np.bool_]) -> "Columns":
+        """The events that `kept`, (n,), names; everything that was rejected stays."""
+        named = kept.tolist()
+        return Columns(
+            users=list(compress(self.users, named)),
+            items=list(compress(self.items, named)),
+            types=list(compress(self.types, named)),
+            values=self.values[kept],
+            times=self.times[kept],
+            partitions=self.partitions[kept],
+            offsets=self.offsets[kept],
+            rejected=self.rejected,
+        )

@@ -1,0 +1,108 @@
+"""The contract between a log of events and whoever reads it.
+
+Rules of this file:
+1. A position is always the *next* offset to read. No other convention exists anywhere in StreamMF.
+2. A source never repairs, skips or resets by itself: what it cannot deliver exactly is a SourceError or a DataLossError.
+3. Records arrive in the log's own order within a partition; partitions may interleave.
+4. Whatever a batch holds, its `positions` are the positions after it, so batch and positions can become durable together.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Partition(NamedTuple):
+    """One ordered piece of a log. The embedded log and a file are one partition, number 0."""
+
+    topic: str
+    number: int
+
+
+class Records(Protocol):
+    """A batch of raw records, in the order in which they are to be learned from.
+
+    `partitions` (int32, shape (n,)) indexes `Source.partitions`; `offsets` is int64, shape (n,).
+    `values[i]` is None for a null value. Timestamps and keys are asked for one at a time, because most events need neither.
+    """
+
+    values: Sequence[bytes | None]
+    partitions: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    positions: Mapping[Partition, int]
+    """The next offset of *every* partition of the source after this batch, control records of the log included."""
+
+    def timestamp(self, i: int) -> int:
+        """Record i's own timestamp, ms since the epoch; -1 where the log has none."""
+        ...
+
+    def key(self, i: int) -> bytes | None:
+        """Record i's key."""
+        ...
+
+
+class Source(Protocol):
+    """An ordered, replayable log of events."""
+
+    partitions: tuple[Partition, ...]
+    """All partitions, in an order that does not change while the source is open."""
+
+    def topic_ids(self) -> dict[str, str]:
+        """The identity of each topic: another id under the same name is another log, and positions in it mean nothing."""
+        ...
+
+    def seek(self, positions: Mapping[Partition, int]) -> None:
+        """Read on from these positions; a partition that is not named starts at its beginning.
+
+        Raises DataLossError where a position lies outside what the log holds.
+        """
+        ...
+
+    def poll(self, most: int, timeout: float) -> Records | None:
+        """At most `most` records; waits up to `timeout` seconds for the first one, never for more. None: there was none.
+
+        Raises SourceError (unreachable, unreadable) and DataLossError.
+        """
+        ...
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offset of every partition after everything that poll has returned."""
+        ...
+
+    def ends(self) -> dict[Partition, int]:
+        """The next offset that will be written to each partition, for lag; may ask the log."""
+        ...
+
+    def advise(self, positions: Mapping[Partition, int]) -> None:
+        """These positions are durable now: tell the log, for lag tools only. Never read back; a no-op where logs keep none."""
+        ...
+
+    @property
+    def exhausted(self) -> bool:
+        """True once nothing can ever follow: the end of a file. A log that may grow never says so."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the log. Idempotent; no other call may follow."""
+        ...
+
+
+class Sink(Protocol):
+    """Where events are written: the other end of a source."""
+
+    def append(self, key: bytes, value: bytes, timestamp: int) -> None:
+        """Hand over one record (timestamp: ms since the epoch). May wait where the log is slower than the caller."""
+        ...
+
+    def flush(self) -> dict[Partition, int]:
+        """Return once everything appended is durable: for each partition written to, the offset of the last record.
+
+        Raises SourceError with the log's own reason where a record was refused.
+        """
+        ...
+
+    def close(self) -> None:
+        """Flush and let go. Idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Running it: configuration, the supervisor of `up`, and the demo."""

@@ -1,0 +1,1 @@
+"""Where the model lives: ids, live memory, the LMDB store, snapshots and recovery."""

@@ -1,0 +1,1 @@
+"""The loop that joins log, model and store: poll, decode, learn, publish, commit."""
