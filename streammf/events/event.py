@@ -48,8 +48,8 @@ class Rejected:
     partition: Partition
     offset: int
     reason: str
-    """One word of a closed set: `malformed` (no JSON or MessagePack map), `missing` (user or item), `id`, `type`, `value` or
-    `time` (that field is of the wrong kind or out of range), `unknown_type`, `control`, `null`."""
+    """One word of a closed set: `malformed` (no JSON or MessagePack map), `missing` (user or item), `id`, `type`,
+    `value` or `time` (that field is of the wrong kind or out of range), `unknown_type`, `control`, `null`."""
     detail: str
     value: bytes | None
     key: bytes | None

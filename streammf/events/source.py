@@ -24,15 +24,28 @@ class Partition(NamedTuple):
 class Records(Protocol):
     """A batch of raw records, in the order in which they are to be learned from.
 
-    `partitions` (int32, shape (n,)) indexes `Source.partitions`; `offsets` is int64, shape (n,).
-    `values[i]` is None for a null value. Timestamps and keys are asked for one at a time, because most events need neither.
+    Timestamps and keys are asked for one at a time, because most events need neither.
     """
 
-    values: Sequence[bytes | None]
-    partitions: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    positions: Mapping[Partition, int]
-    """The next offset of *every* partition of the source after this batch, control records of the log included."""
+    @property
+    def values(self) -> Sequence[bytes | None]:
+        """What was written; None: a null value."""
+        ...
+
+    @property
+    def partitions(self) -> NDArray[np.int32]:
+        """(n,) index into `Source.partitions`."""
+        ...
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """(n,)"""
+        ...
+
+    @property
+    def positions(self) -> Mapping[Partition, int]:
+        """The next offset of *every* partition of the source after this batch, control records of the log included."""
+        ...
 
     def timestamp(self, i: int) -> int:
         """Record i's own timestamp, ms since the epoch; -1 where the log has none."""
