@@ -7,10 +7,13 @@ Rules of this file:
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-from numba import from_dtype, types
 
 from streammf.learning.tables import TABLES, Array, State
+
+#: numba's stubs leave them untyped.
+numba_types: Any = numba.types
 
 
 class Batch(NamedTuple):
@@ -29,8 +32,8 @@ class Mark(NamedTuple):
     """Which rows of one table changed since the last commit, each once, and by how much they were contracted."""
 
     moved: Array  # float32, (capacity,): 0 = unchanged; else the sum of the steps' contractions (scale-out: §3 `order`)
-    rows: Array  # int32, (capacity,): the changed rows, the first `count[0]` in use
-    count: Array  # int64, (1,)
+    rows: Array  # int32, (capacity,): the changed rows, the first `used[0]` hold
+    used: Array  # int64, (1,)
 
 
 class Marks(NamedTuple):
@@ -45,14 +48,14 @@ class Marks(NamedTuple):
 
 def array_type(dtype: str, ndim: int, *, readonly: bool = False) -> Any:  # noqa: ANN401 - numba's own type objects
     """The numba type of a C-contiguous array."""
-    return types.Array(from_dtype(np.dtype(dtype)), ndim, "C", readonly=readonly)
+    return numba_types.Array(numba.from_dtype(np.dtype(dtype)), ndim, "C", readonly=readonly)
 
 
 def tuple_type(fields: list[Any], of: type[tuple[Any, ...]]) -> Any:  # noqa: ANN401
-    """The numba type of a NamedTuple class whose fields have these numba types."""
+    """The numba type of a NamedTuple class whose fields have these numba numba_types."""
     if len(set(fields)) == 1:
-        return types.NamedUniTuple(fields[0], len(fields), of)
-    return types.NamedTuple(fields, of)
+        return numba_types.NamedUniTuple(fields[0], len(fields), of)
+    return numba_types.NamedTuple(fields, of)
 
 
 def state_type() -> Any:  # noqa: ANN401

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numba
-from numba import njit
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 FASTMATH = {"contract", "arcp", "nsz", "reassoc", "afn"}
+
+#: numba's stubs know only part of what these take.
+_njit: Any = numba.njit
+_settings: Any = numba.config
 
 _kernels: list[tuple[Any, Any]] = []
 
@@ -45,12 +48,12 @@ def _cache_folder() -> Path:
     return base / text.hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = str(_cache_folder())
+_settings.CACHE_DIR = str(_cache_folder())
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """A function that only kernels (and their tests) call; compiled for the types it is called with."""
-    compiled: Callable[P, R] = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False)(function)
+    compiled: Callable[P, R] = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False)(function)
     return compiled
 
 
@@ -62,7 +65,7 @@ def kernel(
     """A function that Python calls, for exactly these numba types. It runs without the GIL."""
 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
-        declared = njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=allocates)
+        declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=allocates)
         dispatcher: Any = declared(function)
         dispatcher._can_compile = False  # what disable_compile() sets; it refuses to before the first signature
         _kernels.append((dispatcher, signature))

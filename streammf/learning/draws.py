@@ -6,6 +6,8 @@ Rules of this file:
 2. Hashes of ids are keyed by the store's seed.
 """
 
+from typing import Any, TypeAlias
+
 import numpy as np
 from numba import types
 
@@ -13,42 +15,45 @@ from streammf.learning.arguments import array_type
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.tables import Array
 
+#: uint64. Inside kernels every number is one of numba's; annotations there tell the reader, not the checker.
+U64: TypeAlias = Any
+
 
 @inner
-def mix(x: int) -> int:
+def mix(bits: U64) -> U64:
     """splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection of 64 bits that spreads every bit over all."""
-    x = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
+    x = np.uint64(bits) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 @inner
-def event_key(seed: int, partition: int, offset: int) -> int:
+def event_key(seed: int, partition: int, offset: int) -> U64:
     """The 64 bits from which all draws of one event follow."""
     return mix(np.uint64(mix(np.uint64(seed) ^ (np.uint64(partition) << np.uint64(40)))) ^ np.uint64(offset))
 
 
 @inner
-def draw(key: int, number: int) -> int:
+def draw(key: U64, number: int) -> U64:
     """Draw `number` of an event: 64 bits."""
     return mix(np.uint64(key) + np.uint64(number) * np.uint64(0xD1342543DE82EF95))
 
 
 @inner
-def below(bits: int, bound: int) -> int:
+def below(bits: U64, bound: int) -> int:
     """An integer in [0, bound) from 64 bits; bound < 2**31 (bias below 2**-32)."""
     return np.int64(((np.uint64(bits) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @inner
-def unit(bits: int) -> float:
+def unit(bits: U64) -> float:
     """A float64 in (0, 1) from 64 bits."""
     return (np.float64(np.uint64(bits) >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
 @inner
-def hash_bytes(text: Array, start: int, stop: int, seed: int) -> int:
+def hash_bytes(text: Array, start: int, stop: int, seed: U64) -> U64:
     """64 bits of text[start:stop], keyed by seed: FNV-1a (Fowler, Noll, Vo) from a keyed start, then mixed."""
     h = mix(np.uint64(seed)) ^ np.uint64(0xCBF29CE484222325)
     for i in range(start, stop):
@@ -57,7 +62,7 @@ def hash_bytes(text: Array, start: int, stop: int, seed: int) -> int:
 
 
 @kernel(types.void(array_type("f4", 2), types.int64, array_type("u8", 1), types.uint64, types.float64))
-def fill_normal(column: Array, first: int, keys: Array, salt: int, scale: float) -> None:
+def fill_normal(column: Array, first: int, keys: Array, salt: U64, scale: float) -> None:
     """column[first + n] ~ N(0, scale²), a pure function of (keys[n], salt, position) (Box and Muller 1958).
 
     keys: uint64 (n,), the hashes of the rows' ids. Two draws give two numbers, so positions are filled in pairs.

@@ -1,0 +1,200 @@
+"""What is asked of a Kafka cluster beside records: who is there, topics, identities, ends, settings.
+
+Rules of this file:
+1. Nothing waits without a bound; an unreachable cluster is named with the reason that librdkafka tells error_cb only.
+2. The client's own errors end here: callers see StreamMF's.
+3. What the cluster says wrongly for some moments after a change (an unknown topic, a leader that moves) is asked again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+
+from streammf.errors import ConfigurationError, SourceError
+from streammf.events.kafka_options import KafkaOptions
+from streammf.events.source import Partition
+
+Answer = TypeVar("Answer")
+
+#: Waiting does not mend these.
+LASTING: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_ALREADY_EXISTS,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+#: s between two questions.
+PAUSE: Final = 0.05
+#: Topics named in a message, those like the wanted one first.
+MOST_NAMED: Final = 20
+
+
+def reason_of(error: KafkaException) -> KafkaError:
+    """What an exception of the client carries."""
+    reason: KafkaError = error.args[0]
+    return reason
+
+
+class Connection:
+    """What is known of the connection: librdkafka reconnects by itself and tells its troubles to error_cb only."""
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        """Why no broker can be reached; empty while there is no sign of that."""
+        self.lasting: KafkaError | None = None
+        """An error that no waiting mends."""
+        self._reason = ""
+
+    def heard(self, error: KafkaError) -> None:
+        """error_cb."""
+        if error.code() in LASTING:
+            self.lasting = error
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.trouble = self._reason or error.str()
+        else:
+            self._reason = error.str()
+
+    def answered(self) -> None:
+        """A broker has said something: whatever was wrong is over."""
+        self.trouble = self._reason = ""
+        self.lasting = None
+
+    def why(self, error: KafkaError) -> str:
+        """The best reason known for `error`, which itself often says no more than "timed out"."""
+        if self.lasting is not None:
+            return self.lasting.str()
+        return self.trouble or self._reason or error.str()
+
+
+class Cluster:
+    """One Kafka cluster, seen by an administrator's client that only reads, except in `create_topic`."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self.options = options
+        self.connection = Connection()
+        self._admin = self.client(AdminClient, {})
+
+    def client(self, kind: Callable[[dict[str, Any]], Answer], settings: Mapping[str, object]) -> Answer:
+        """A client of the given kind. The user's properties win over defaults, `settings` over both."""
+        configured: dict[str, Any] = {
+            "log_level": 2,  # what goes wrong is raised; librdkafka would print it too
+            **self.options.properties,
+            "bootstrap.servers": self.options.bootstrap_servers,
+            "error_cb": self.connection.heard,
+            **settings,
+        }
+        try:
+            return kind(configured)
+        except (KafkaException, TypeError, ValueError) as error:
+            reason = reason_of(error).str() if isinstance(error, KafkaException) else error
+            raise ConfigurationError(f"Kafka's client refuses its properties: {reason}") from error
+
+    def partitions(self, topics: Sequence[str]) -> tuple[Partition, ...]:
+        """All partitions of the topics, sorted."""
+        known = self._ask("its topics", lambda: self._admin.list_topics(timeout=1).topics)
+        for topic in topics:
+            if topic not in known:
+                others = [name for name in known if not name.startswith("__")]
+                nearest = get_close_matches(topic, others, MOST_NAMED, cutoff=0.0)
+                named = ", ".join(nearest) + (", ..." if len(others) > MOST_NAMED else "")
+                raise SourceError(
+                    f"there is no topic {topic} at {self.options.bootstrap_servers}; there is: {named or 'none at all'}"
+                )
+        return tuple(sorted(Partition(topic, number) for topic in topics for number in known[topic].partitions))
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Each topic's identity. A topic that was deleted and created again has another one, and nothing else tells."""
+
+        def ask() -> dict[str, str]:
+            futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=5)
+            return {topic: str(future.result().topic_id) for topic, future in futures.items()}
+
+        return self._ask("the identity of its topics", ask)
+
+    def beginnings(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Each partition's first offset that is still there."""
+        return self._ask("where its partitions begin", lambda: self._offsets(partitions, OffsetSpec.earliest()))
+
+    def ends(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Each partition's next offset to be written, open transactions included."""
+        return self._ask("where its partitions end", lambda: self._offsets(partitions, OffsetSpec.latest()))
+
+    def ends_now(self, partitions: Sequence[Partition], seconds: float) -> dict[Partition, int] | None:
+        """`ends` from one question that waits `seconds` at most; None where nobody answers."""
+        try:
+            ends = self._offsets(partitions, OffsetSpec.latest(), seconds)
+        except KafkaException:
+            return None
+        self.connection.answered()
+        return ends
+
+    def settings(self, topic: str) -> dict[str, str]:
+        """A topic's settings, the cluster's defaults included."""
+
+        def ask() -> dict[str, str]:
+            resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+            (future,) = self._admin.describe_configs([resource], request_timeout=5).values()
+            return {name: entry.value for name, entry in future.result().items()}
+
+        return self._ask(f"the settings of topic {topic}", ask)
+
+    def create_topic(self, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
+        """Create a topic and wait until it can be used. False: it was there already, and is left as it is."""
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(settings))
+
+        def create() -> None:
+            self._admin.create_topics([topic])[name].result()
+
+        try:
+            self._ask(f"to create topic {name}", create)
+        except SourceError as error:
+            if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            return False
+        self.topic_ids([name])
+        self.beginnings(self.partitions([name]))
+        return True
+
+    def _offsets(self, partitions: Sequence[Partition], spec: OffsetSpec, seconds: float = 5.0) -> dict[Partition, int]:
+        self._admin.poll(0)  # only here does this client tell error_cb what it has met
+        futures = self._admin.list_offsets(
+            {TopicPartition(*partition): spec for partition in partitions},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=seconds,
+        )
+        return {Partition(asked.topic, asked.partition): future.result().offset for asked, future in futures.items()}
+
+    def _ask(self, what: str, question: Callable[[], Answer]) -> Answer:
+        deadline = time.monotonic() + self.options.connect_seconds
+        while True:
+            try:
+                answer = question()
+            except KafkaException as error:
+                self._admin.poll(0)
+                reason = reason_of(error)
+                lasting = reason.code() in LASTING or self.connection.lasting is not None
+                if lasting or time.monotonic() > deadline:
+                    raise SourceError(
+                        f"Kafka at {self.options.bootstrap_servers} was asked for {what} and did not answer: "
+                        f"{self.connection.why(reason)}"
+                    ) from error
+                time.sleep(PAUSE)
+            else:
+                self.connection.answered()
+                return answer
+
+
+def _code(error: SourceError) -> int | None:
+    cause = error.__cause__
+    return reason_of(cause).code() if isinstance(cause, KafkaException) else None

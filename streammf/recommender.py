@@ -1,0 +1,177 @@
+"""The library face: the same model in private memory, without a loop, a log or a socket.
+
+Rules of this file:
+1. What is learned here is what a trainer would have learned from partition 0 of a log that holds the same events.
+2. Nothing wrong is let through: what a trainer would set aside is a ValueError here, and nothing of that call is learned.
+3. A snapshot is the trainer's: either can read what the other wrote.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streammf.errors import ConfigurationError, StoreError
+from streammf.events.event import MOST_ID_BYTES, MOST_TIME
+from streammf.learning import answers
+from streammf.learning.arguments import frozen
+from streammf.learning.compiling import ready
+from streammf.learning.options import LearningOptions
+from streammf.learning.tables import Array, Axis, State
+from streammf.state import snapshots
+from streammf.state.header import Header
+from streammf.state.ids import Ids
+from streammf.state.memory import SETTINGS, Limits, Memory
+from streammf.state.meta import NO_LOG, Position, first_meta
+from streammf.state.model import Model
+from streammf.state.records import Copier
+from streammf.state.recovery import recover
+from streammf.state.store import Store, StoreOptions
+from streammf.state.view import View
+
+NONE: Final[Array] = np.zeros(0, np.int32)
+#: Events handed on at once: room is reserved for a whole batch, whatever it needs then.
+AT_ONCE: Final = 50_000
+
+
+class Recommendation(NamedTuple):
+    """One item of a list."""
+
+    item: str
+    score: float
+    sources: tuple[str, ...]
+    """What put it there: `factors` (this user's taste) or `popular`."""
+
+
+class Recommender:
+    """A model to learn with and to ask, in this process alone. Not safe to use from several threads at once."""
+
+    def __init__(self, objective: str = "ranking", **options: Any) -> None:  # noqa: ANN401 - checked against LearningOptions
+        """`options` are the fields of LearningOptions. An unknown one, or one out of range, is a ConfigurationError."""
+        try:
+            self.options = msgspec.convert({"objective": objective, **options}, LearningOptions)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"Recommender: {error}") from error
+        ready()
+        limits, seed = Limits(), self.options.seed
+        memory = Memory.anonymous(self.options.dimensions, seed, limits=limits)
+        users = Ids.anonymous(seed, limits.users, SETTINGS[Axis.USER])
+        items = Ids.anonymous(seed, limits.items, SETTINGS[Axis.ITEM])
+        self._model = Model(self.options, memory, users, items)
+
+    @property
+    def events(self) -> int:
+        """Events learned so far."""
+        return self._model.events
+
+    def learn(
+        self,
+        users: Sequence[str],
+        items: Sequence[str],
+        values: Sequence[float] | NDArray[np.float32] | None = None,
+        timestamps: Sequence[int] | NDArray[np.int64] | None = None,
+        types: Sequence[str] | None = None,
+    ) -> None:
+        """Apply events in order, one at a time; all sequences have the same length.
+
+        `values`: ratings, or what clicks carry (1.0). `timestamps`: ms since the epoch; without them no time passes. `types`:
+        names from `LearningOptions.types`; without them ratings or clicks, by the objective. Raises ValueError.
+        """
+        n = len(users)
+        kind = "rating" if self.options.objective == "rating" else "click"
+        names = [kind] * n if types is None else list(types)
+        numbers = np.ones(n, np.float32) if values is None else np.asarray(values, np.float32)
+        times = np.full(n, self._model.clock, np.int64) if timestamps is None else np.asarray(timestamps, np.int64)
+        self._require_valid(users, items, names, numbers, times)
+        memory = self._model.memory
+        if not memory.counts[Axis.PARTITION]:
+            memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
+        offsets = np.arange(self.events, self.events + n, dtype=np.int64)
+        partitions = np.zeros(n, np.int32)
+        for start in range(0, n, AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            columns = users[part], items[part], names[part], numbers[part], times[part], partitions[part], offsets[part]
+            self._model.learn(*columns)
+
+    def recommend(self, user: str, k: int = 10, exclude_seen: bool = True) -> list[Recommendation]:
+        """The k best items for a user, the best first. Who is not known yet gets popular ones, and their sources say so."""
+        view = self._view()
+        row = view.user_row(user)
+        exclude = answers.seen_items(view.state, row) if exclude_seen and row >= 0 else NONE
+        ranked = answers.recommend(view.state, view.counts, self.options, row, NONE, k, exclude)
+        sources = ("factors",) if ranked.personal else ("popular",)
+        names = view.item_names(ranked.rows)
+        return [Recommendation(item, score, sources) for item, score in zip(names, ranked.scores.tolist(), strict=True)]
+
+    def predict(self, user: str, item: str) -> float:
+        """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Ids may be unknown."""
+        view = self._view()
+        return float(
+            answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item))
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a snapshot, whole or not at all, to a path that does not exist yet. Raises StoreError."""
+        model, path = self._model, Path(path)
+        options = self.options
+        meta = first_meta(
+            options.objective, options.seed, options.dimensions, msgspec.to_builtins(options), model.memory.tables
+        )
+        position = [Position("recommender", 0, self.events, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
+        meta = msgspec.structs.replace(meta, events=self.events, positions=position)
+        with (
+            TemporaryDirectory(dir=path.parent if path.parent.is_dir() else None) as folder,
+            Store.open(StoreOptions(path=folder)) as store,
+        ):
+            store.commit(Copier(model.memory, model.users, model.items).take(), meta)
+            snapshots.create(store, path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Read a snapshot: one that `save` wrote, or a trainer's. Raises StoreError where it is damaged or foreign."""
+        with snapshots.opened(Path(path)) as store:
+            meta = store.meta()
+            if meta is None:
+                raise StoreError(f"{path} holds no model")
+            recommender = cls(**meta.options)
+            recover(store, recommender._model.memory, recommender._model.users, recommender._model.items)
+        return recommender
+
+    def _view(self) -> View:
+        """The model as queries see it."""
+        memory, users, items = self._model.memory, self._model.users, self._model.items
+        tables: dict[str, Any] = memory.arrays
+        state = State(**{name: type(columns)(*map(frozen, columns)) for name, columns in tables.items()})
+        header = Header(
+            status="learning",
+            counts=memory.counts.tolist(),
+            user_level=users.level,
+            item_level=items.level,
+        )
+        return View(header, self.options, state, users, items)
+
+    def _require_valid(
+        self,
+        users: Sequence[str],
+        items: Sequence[str],
+        types: Sequence[str],
+        values: NDArray[np.float32],
+        times: NDArray[np.int64],
+    ) -> None:
+        lengths = [len(column) for column in (users, items, values, times, types)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"users, items, values, timestamps, types have {lengths} entries: they must be as many")
+        for name in {*users, *items}:
+            if not (isinstance(name, str) and 1 <= len(name.encode()) <= MOST_ID_BYTES and "\0" not in name):
+                raise ValueError(f"ids are str of 1..{MOST_ID_BYTES} bytes of UTF-8 without NUL, got {name!r}")
+        if unknown := set(types) - set(self.options.types):
+            raise ValueError(f"unknown event types {sorted(unknown)}: known are {sorted(self.options.types)}")
+        least, most = self._model.value_range
+        if (wrong := ~((values >= least) & (values <= most))).any():
+            raise ValueError(f"values are finite and within {least:g}..{most:g}, got {values[wrong][0]}")
+        if len(times) and not (0 <= int(times.min()) and int(times.max()) <= MOST_TIME):
+            raise ValueError(f"timestamps are ms since the epoch, 0..{MOST_TIME}, got {times.min()}..{times.max()}")

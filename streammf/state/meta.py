@@ -1,0 +1,109 @@
+"""What a store says about itself: the one record that makes everything beside it mean something.
+
+Rules of this file:
+1. It becomes durable in the transaction of the rows that it counts. Nothing in it is only nearly true.
+2. A position is the next offset to read; position n of the list belongs to row n of the table `partitions`.
+3. What a store was made with is never changed silently: another seed, objective or width is a ConfigurationError that
+   names the setting, another set of columns a StoreError that names the columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from streammf.errors import ConfigurationError, StoreError
+from streammf.learning.tables import Axis, Dimensions, Table
+from streammf.state.records import BlockLayout
+
+#: Rises with every change that an older release could not read.
+FORMAT: Final = 1
+#: The topic id of a position that stands in no log: events handed to the library by a caller.
+NO_LOG: Final = ""
+
+
+class Position(NamedTuple):
+    """How far one input partition has been learned."""
+
+    topic: str
+    partition: int
+    next: int
+    """The next offset to read."""
+    topic_id: str
+    """Another id under the same name is another log, in which `next` means nothing."""
+
+
+class Meta(msgspec.Struct, kw_only=True, frozen=True):
+    """The record `meta`, without which a store holds no model."""
+
+    objective: str
+    seed: int
+    dimensions: dict[str, int]
+    options: dict[str, Any]
+    """All learning options of the last writer, as plain values: what a copy of the store needs to learn on."""
+    layout: list[str]
+    """A line for every column, in order: how the blocks are to be read."""
+    counts: list[int]
+    """Rows in use, by Axis."""
+    positions: list[Position]
+    events: int
+    """Events applied."""
+    rejected: int = 0
+    """Records rejected so far; the newest of them are kept."""
+    commit: int = 0
+    """Commits so far. LMDB's own transaction number starts again in a compacting copy, this one does not."""
+    owner_epoch: int = 0
+    """Which opening for writing wrote this."""
+    fleet_generation: int = 0
+    """Which division of the users among several trainers this belongs to; 0: there is one trainer."""
+
+
+def first_meta(
+    objective: str, seed: int, dimensions: Dimensions, options: dict[str, Any], tables: Sequence[Table]
+) -> Meta:
+    """The meta record of a model that has learned nothing."""
+    return Meta(
+        objective=objective,
+        seed=seed,
+        dimensions=dimensions._asdict(),
+        options=options,
+        layout=lines(tables, dimensions),
+        counts=[0] * len(Axis),
+        positions=[],
+        events=0,
+    )
+
+
+def lines(tables: Sequence[Table], dimensions: Dimensions) -> list[str]:
+    """The layout of every column, a line each."""
+    found = []
+    for table in tables:
+        layout = BlockLayout.of(table, dimensions)
+        rows = f"{layout.rows} {table.axis.name.lower()} rows a block"
+        found += [f"{table.name}.{part.name}: {part.dtype} x {part.width}, {rows}" for part in layout.parts]
+    return found
+
+
+def require_settings(meta: Meta, objective: str, seed: int, dimensions: Dimensions) -> None:
+    """Raise ConfigurationError where the configuration asks for another model than the stored one."""
+    stored = {"objective": meta.objective, "seed": meta.seed, **meta.dimensions}
+    asked = {"objective": objective, "seed": seed, **dimensions._asdict()}
+    for name, value in asked.items():
+        if stored.get(name) != value:
+            raise ConfigurationError(
+                f"learning.{name} is {value!r}, but the store was made with {stored.get(name)!r}: "
+                f"set it back, or set store.path to another folder to begin anew"
+            )
+
+
+def require_layout(meta: Meta, tables: Sequence[Table], dimensions: Dimensions) -> None:
+    """Raise StoreError where this release declares other columns than the stored ones."""
+    here, there = lines(tables, dimensions), meta.layout
+    if here == there:
+        return
+    only_here = "; ".join(line for line in here if line not in there) or "nothing that the store has not"
+    only_there = "; ".join(line for line in there if line not in here) or "nothing that this release has not"
+    raise StoreError(
+        f"the store was written with other columns, or with the same in another order: this release has {only_here}, "
+        f"the store has {only_there}; read it with the release that wrote it, or replay the log into a new store"
+    )

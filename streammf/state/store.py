@@ -1,0 +1,277 @@
+"""The store: the model made durable, with the positions of the log that it was learned from.
+
+Rules of this file:
+1. Rows, ids, positions, quarantined records and the meta record become durable together or not at all: one LMDB
+   transaction a commit, written by a list of writers. LMDB syncs it; nothing here turns that off.
+2. One owner writes. Each opening for writing raises the owner epoch, and a commit under an older one is refused.
+3. A full map is made larger and the transaction written again: so a writer must bear being called twice.
+4. A store is used in the process that opened it: LMDB would work in a forked child, and break.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import lmdb
+import msgspec
+
+from streammf.errors import StoreBusyError, StoreError
+from streammf.events.event import Rejected
+from streammf.learning.tables import TABLES, Axis, Table
+from streammf.state import datafile
+from streammf.state.datafile import said
+from streammf.state.meta import FORMAT, Meta
+from streammf.state.owner import Owner
+from streammf.state.quarantine import set_aside
+from streammf.state.reading import META, Reading, read_meta
+from streammf.state.records import Changes
+
+Writer = Callable[["lmdb.Transaction[bytes]"], None]
+"""Adds its part to a transaction. May be called again, in a new transaction."""
+
+_FORMAT: Final = b"format"
+_EPOCH: Final = b"owner epoch"
+#: Stands in a snapshot and never in a store that is written.
+MANIFEST: Final = "manifest.json"
+_MOST_DATABASES: Final = 64
+
+
+class StoreOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where the model is kept."""
+
+    path: str = "streammf-data/store"
+    """Folder of the store."""
+    snapshots: str = "streammf-data/snapshots"
+    """Folder in which `snapshot create` makes a snapshot to which nobody gave a place."""
+    map_gib: Annotated[float, msgspec.Meta(gt=0)] = 64.0
+    """Addresses set aside for the data file, GiB; not disk. It grows by itself; readers notice."""
+    quarantined: Annotated[int, msgspec.Meta(ge=0)] = 100_000
+    """Rejected records kept, the newest; all are counted."""
+
+
+class Store:
+    """An open store. Made by `open` and `open_readonly`; one of them per folder and process."""
+
+    def __init__(self, environment: lmdb.Environment, path: Path, quarantined: int, owner: Owner | None) -> None:
+        self.path = path
+        self.epoch = 0
+        """The owner epoch of this opening; 0: read-only."""
+        self._environment = environment
+        self._quarantined = quarantined
+        self._owner = owner
+        self._databases: dict[str, Any] = {}
+        self._process = os.getpid()
+        self._one_at_a_time = threading.Lock()
+        """LMDB's map must not be moved under a transaction of this process."""
+
+    @classmethod
+    def open(cls, options: StoreOptions, tables: Sequence[Table] = TABLES) -> Self:
+        """Own the store, made here if there is none. StoreBusyError where another process owns it."""
+        path = Path(options.path)
+        if (path / MANIFEST).exists():
+            raise StoreError(f"{path} is a snapshot: restore it into a store, and leave it as it is")
+        with said("make", path):
+            path.mkdir(parents=True, exist_ok=True)
+            owner = Owner(path)
+        try:
+            with said("make", path):
+                if not (path / datafile.NAME).exists():
+                    datafile.begin(path / datafile.NAME)
+            room = 2 * (path / datafile.NAME).stat().st_size  # so that an opening always fits
+            environment = _environment(path, max(int(options.map_gib * 2**30), room), readonly=False)
+        except BaseException:
+            owner.release()
+            raise
+        store = cls(environment, path, options.quarantined, owner)
+        with store._closed_on_error():
+            store._claim(tables)
+        return store
+
+    @classmethod
+    def open_readonly(cls, path: Path, tables: Sequence[Table] = TABLES) -> Self:
+        """Read a store, while its owner writes or not, or a snapshot."""
+        if not (path / datafile.NAME).exists():
+            raise StoreError(f"there is no store at {path}")
+        store = cls(_environment(path, 0, readonly=True), path, 0, None)
+        with store._closed_on_error():
+            store._look(tables)
+        return store
+
+    def write(self, writers: Sequence[Writer]) -> None:
+        """Run all writers in one transaction, from any thread: their work is durable once this returns.
+
+        Where it raises, nothing of it is there.
+        """
+        self._require_own_process()
+        with self._one_at_a_time, said("write", self.path):
+            while True:
+                try:
+                    with self._environment.begin(write=True) as transaction:
+                        self._require_ownership(transaction)
+                        for writer in writers:
+                            writer(transaction)
+                    break
+                except lmdb.MapFullError:
+                    self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+            self._environment.reader_check()  # a reader that was killed would pin every page freed since
+
+    def commit(self, changes: Changes, meta: Meta, rejected: Sequence[Rejected] = ()) -> Meta:
+        """Make all of it durable; return the meta record as written, with what only the store knows filled in."""
+        written = meta
+
+        def rows(transaction: "lmdb.Transaction[bytes]") -> None:
+            for blocks in changes.blocks:
+                with transaction.cursor(self._databases[f"rows.{blocks.layout.table.name}"]) as cursor:
+                    cursor.putmulti(blocks.records())
+
+        def ids(transaction: "lmdb.Transaction[bytes]") -> None:
+            for chunk in changes.ids:
+                transaction.put(*chunk.record(), db=self._databases[f"ids.{chunk.axis.name.lower()}"])
+
+        def head(transaction: "lmdb.Transaction[bytes]") -> None:
+            nonlocal written
+            before = read_meta(transaction, self._databases["meta"])
+            number, rejections = (before.commit, before.rejected) if before else (0, 0)
+            with transaction.cursor(self._databases["quarantine"]) as cursor:
+                rejections = set_aside(cursor, rejections, rejected, self._quarantined)
+            written = msgspec.structs.replace(
+                meta, counts=changes.counts, rejected=rejections, commit=number + 1, owner_epoch=self.epoch
+            )
+            transaction.put(META, msgspec.msgpack.encode(written), db=self._databases["meta"])
+
+        self.write([rows, ids, head])
+        return written
+
+    @contextmanager
+    def read(self) -> Iterator[Reading]:
+        """One moment of the store. Commits of this process wait until it is over, other processes' do not."""
+        self._require_own_process()
+        with self._one_at_a_time, said("read", self.path), self._transaction() as transaction:
+            yield Reading(transaction, self._databases, self.path)
+
+    def meta(self) -> Meta | None:
+        """The meta record of the last commit; None where there was none."""
+        with self.read() as reading:
+            return reading.meta()
+
+    def copy(self, folder: Path) -> None:
+        """Write a compacting copy of the last commit into an empty folder; not synced."""
+        self._require_own_process()
+        with self._one_at_a_time, said("copy to", folder):
+            self._environment.copy(str(folder), compact=True)
+
+    def close(self) -> None:
+        """Let go of the store, once a commit that is under way has ended. Idempotent; no other call may follow."""
+        if os.getpid() != self._process:
+            return
+        with self._one_at_a_time:
+            self._environment.close()
+        if self._owner:
+            self._owner.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _claim(self, tables: Sequence[Table]) -> None:
+        """Take the next owner epoch, and make the sub-databases that are not there."""
+        with said("open", self.path), self._environment.begin(write=True) as transaction:
+            fresh = transaction.stat()["entries"] == 0
+            for name in database_names(tables):
+                self._open_database(name, transaction, create=fresh or name != "meta")
+            heads = self._databases["meta"]
+            if not fresh:
+                self._require_format(transaction)
+            self.epoch = int.from_bytes(transaction.get(_EPOCH, b"", db=heads)) + 1
+            transaction.put(_FORMAT, FORMAT.to_bytes(8), db=heads)
+            transaction.put(_EPOCH, self.epoch.to_bytes(8), db=heads)
+        self._environment.reader_check()
+
+    def _look(self, tables: Sequence[Table]) -> None:
+        """Open the sub-databases that are there; other columns than this release's are found where they are read."""
+        with said("read", self.path):
+            there = {name.decode() for name in self._environment.dbs()}
+            for name in database_names(tables):
+                if name in there or name == "meta":
+                    self._open_database(name, None, create=False)
+            with self._transaction() as transaction:
+                self._require_format(transaction)
+
+    def _open_database(self, name: str, transaction: "lmdb.Transaction[bytes] | None", *, create: bool) -> None:
+        """A handle that a read transaction opens ends with it: reading, LMDB is to open it by itself (None)."""
+        try:
+            self._databases[name] = self._environment.open_db(name.encode(), transaction, create=create)
+        except (lmdb.NotFoundError, lmdb.IncompatibleError) as error:
+            raise self._foreign() from error
+
+    def _require_format(self, transaction: "lmdb.Transaction[bytes]") -> None:
+        """Raise StoreError where this is not a store, or one of another format."""
+        number = transaction.get(_FORMAT, db=self._databases["meta"])
+        if number is None:
+            raise self._foreign()
+        if int.from_bytes(number) != FORMAT:
+            raise StoreError(
+                f"{self.path} is a store of format {int.from_bytes(number)}, this release reads format {FORMAT}: "
+                "use the release that wrote it, or replay the log into a new store"
+            )
+
+    def _foreign(self) -> StoreError:
+        return StoreError(
+            f"{self.path} holds an LMDB database, but not a StreamMF store: set store.path to another folder"
+        )
+
+    def _require_ownership(self, transaction: "lmdb.Transaction[bytes]") -> None:
+        """Raise StoreBusyError where the store was opened for writing after us."""
+        epoch = int.from_bytes(transaction.get(_EPOCH, b"", db=self._databases["meta"]))
+        if epoch != self.epoch:
+            raise StoreBusyError(
+                f"the store {self.path} was taken over (owner epoch {epoch}, ours is {self.epoch}): nothing was written"
+            )
+
+    def _require_own_process(self) -> None:
+        """Raise StoreError in a forked child."""
+        if os.getpid() != self._process:
+            raise StoreError(f"the store {self.path} was opened by process {self._process}: open it again after a fork")
+
+    def _transaction(self) -> "lmdb.Transaction[bytes]":
+        """A read transaction, however much larger another process has made the map meanwhile."""
+        try:
+            return self._environment.begin()
+        except lmdb.MapResizedError:
+            self._environment.set_mapsize(0)
+            return self._environment.begin()
+
+
+def database_names(tables: Sequence[Table]) -> list[str]:
+    """The sub-databases of a store."""
+    ids = [f"ids.{axis.name.lower()}" for axis in (Axis.USER, Axis.ITEM)]
+    return ["meta", "quarantine", *ids, *(f"rows.{table.name}" for table in tables)]
+
+
+def _environment(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environment:
+    """LMDB over a file that was looked at first."""
+    datafile.check(path / datafile.NAME)
+    with said("open", path):
+        return lmdb.open(
+            str(path),
+            map_size=map_bytes,
+            readonly=readonly,
+            lock=not (path / MANIFEST).exists(),  # a snapshot never changes, and may stand where nobody may write
+            create=False,
+            mode=0o600,
+            max_dbs=_MOST_DATABASES,
+            lib_version=datafile.LIBRARY,
+        )

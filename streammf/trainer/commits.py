@@ -1,0 +1,93 @@
+"""When the model becomes durable, and how learning goes on meanwhile.
+
+Rules of this file:
+1. A commit is due `commit_seconds` after the last one, or after `commit_events` events, whichever comes first; one is on its
+   way at a time, and one that is due meanwhile begins when it is done.
+2. The copy is taken between two batches by the learner's thread; writing it is the committer thread's work.
+3. A commit that fails ends the trainer: nothing is published as durable that is not.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from streammf.events.event import Rejected
+from streammf.state.meta import Meta, Position
+from streammf.state.model import Model
+from streammf.state.records import Copier
+from streammf.state.store import Store
+
+#: Seconds between two looks at a commit that is on its way.
+BUSY: Final = 0.01
+
+
+class Commits:
+    """The commits of one trainer."""
+
+    def __init__(self, store: Store, model: Model, meta: Meta, seconds: float, events: int) -> None:
+        self.meta = meta
+        """As last committed."""
+        self.at = 0.0
+        """Wall clock of the last commit of this process, seconds since the epoch."""
+        self._store = store
+        self._model = model
+        self._seconds = seconds
+        self._events = events
+        self._taken = meta
+        self._copier = Copier(model.memory, model.users, model.items, meta.counts)
+        self._thread = ThreadPoolExecutor(1, "committer")
+        self._writing: Future[Meta] | None = None
+        self._due = time.monotonic() + seconds
+
+    def wait(self) -> float:
+        """Seconds until there is something to do here."""
+        return BUSY if self._writing is not None else max(self._due - time.monotonic(), 0.0)
+
+    def step(self, positions: Callable[[], list[Position]], rejected: list[Rejected]) -> bool:
+        """Between two batches: take in a commit that is done, begin one that is due. True: one was done.
+
+        `rejected` are the records set aside since the last commit began; they are taken over and the list is emptied.
+        """
+        done = self._writing is not None and self._writing.done()
+        if done:
+            self._take_in()
+        due = time.monotonic() >= self._due or self._model.events - self._taken.events >= self._events
+        if due and self._writing is None:
+            self._due = time.monotonic() + self._seconds
+            self._begin(positions(), rejected)
+        return done
+
+    def finish(self, positions: list[Position], rejected: list[Rejected]) -> None:
+        """Make everything applied so far durable, and return when it is."""
+        if self._writing is not None:
+            self._take_in()
+        self._begin(positions, rejected)
+        if self._writing is not None:
+            self._take_in()
+
+    def close(self) -> None:
+        """Return when the committer writes no longer."""
+        self._thread.shutdown()
+
+    def _begin(self, positions: Sequence[Position], rejected: list[Rejected]) -> None:
+        if list(positions) == self._taken.positions and self._taken.commit:
+            return
+        changes = self._copier.take()
+        self._taken = msgspec.structs.replace(
+            self._taken,
+            counts=changes.counts,
+            positions=list(positions),
+            events=self._model.events,
+            commit=self._taken.commit + 1,
+        )
+        self._writing = self._thread.submit(self._store.commit, changes, self._taken, tuple(rejected))
+        rejected.clear()
+
+    def _take_in(self) -> None:
+        if self._writing is not None:
+            self.meta = self._writing.result()
+            self._writing = None
+            self.at = time.time()

@@ -1,0 +1,78 @@
+"""How far each input partition has been learned, and which events are new.
+
+Rules of this file:
+1. A position is the next offset. It only rises.
+2. An event whose offset is below its partition's position was applied before: it is dropped, whoever delivered it again.
+3. A position counts only in the log that it was taken from: another topic id is data loss, never a new beginning.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streammf.errors import DataLossError
+from streammf.events.source import Partition, Source
+from streammf.state.meta import NO_LOG, Position
+
+
+class Progress:
+    """The positions of one trainer, in the order of the rows of the table `partitions`."""
+
+    def __init__(self, source: Source, stored: Sequence[Position]) -> None:
+        """Seek `source` to the stored positions. Raises DataLossError where it is not the log that they were taken from."""
+        self._topic_ids = source.topic_ids()
+        known = {Partition(p.topic, p.partition): p for p in stored}
+        in_a_log = {partition: position for partition, position in known.items() if position.topic_id != NO_LOG}
+        for partition, position in in_a_log.items():
+            self._require_same_log(partition, position, source)
+        source.seek({partition: position.next for partition, position in in_a_log.items()})
+        self.met = len(known)
+        """Partitions that the store knew before."""
+        self.next = {partition: position.next for partition, position in known.items()}
+        """The next offset of each; the n-th is row n of the table `partitions`."""
+        for partition, offset in source.positions().items():
+            self.next[partition] = offset
+        self._topic_ids |= {p.topic: p.topic_id for p in stored if p.topic_id == NO_LOG}
+        row_of = {partition: row for row, partition in enumerate(self.next)}
+        self._partitions = source.partitions
+        self._rows = np.array([row_of[partition] for partition in source.partitions], np.int32)
+        self.dropped = 0
+        """Events that came again and were dropped."""
+
+    def rows(self, partitions: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Rows of the table `partitions` for indices into the source's partitions."""
+        rows: NDArray[np.int32] = self._rows[partitions]
+        return rows
+
+    def fresh(self, partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) which events of a batch were not applied before."""
+        fresh = np.ones(len(offsets), np.bool_)
+        for index in np.unique(partitions):
+            at = np.flatnonzero(partitions == index)
+            own = offsets[at]
+            before = np.concatenate(([self.next[self._partitions[index]] - 1], own[:-1]))
+            fresh[at] = own > np.maximum.accumulate(before)
+        self.dropped += len(fresh) - int(np.count_nonzero(fresh))
+        return fresh
+
+    def advance(self, positions: Mapping[Partition, int]) -> None:
+        """A batch that ends at these positions was applied."""
+        for partition, position in positions.items():
+            self.next[partition] = max(position, self.next[partition])
+
+    def stored(self) -> list[Position]:
+        """As the store keeps them."""
+        return [Position(p.topic, p.number, offset, self._topic_ids[p.topic]) for p, offset in self.next.items()]
+
+    def _require_same_log(self, partition: Partition, position: Position, source: Source) -> None:
+        if partition not in source.partitions:
+            raise DataLossError(
+                f"the store has learned from {partition.topic}/{partition.number}, which the source does not have: "
+                "set the source back, or set store.path to another folder to begin anew"
+            )
+        if self._topic_ids[partition.topic] != position.topic_id:
+            raise DataLossError(
+                f"{partition.topic} is not the log that the store has learned from, up to offset {position.next:,} of "
+                f"partition {partition.number}: it was made anew under the same name; set store.path to another folder"
+            )

@@ -1,0 +1,107 @@
+"""Growable mapped bytes: what is backed, what is shared, and what happens when there is no room."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streammf.errors import MemoryFullError
+from streammf.state.region import PAGE, Region
+
+
+def backed(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def test_a_new_file_takes_no_room_whatever_its_capacity(tmp_path: Path) -> None:
+    Region.create(tmp_path / "bytes", 1 << 40)
+    assert (tmp_path / "bytes").stat().st_size == 1 << 40
+    assert backed(tmp_path / "bytes") == 0
+
+
+def test_reserve_backs_what_it_is_asked_for(tmp_path: Path) -> None:
+    region = Region.create(tmp_path / "bytes", 1 << 30)
+    region.reserve(10 * PAGE, 20 * PAGE)
+    assert 10 * PAGE <= backed(tmp_path / "bytes") <= 12 * PAGE
+
+
+def test_growing_backs_ahead_and_at_most_to_the_capacity(tmp_path: Path) -> None:
+    region = Region.create(tmp_path / "bytes", 100 * PAGE)
+    for size, least, most in ((1, 1, 1), (PAGE + 1, 2, 2), (3 * PAGE, 3, 4), (50 * PAGE, 50, 50), (51 * PAGE, 51, 100)):
+        region.grow(size)
+        assert least * PAGE <= backed(tmp_path / "bytes") <= (most + 1) * PAGE
+
+
+def test_who_attached_before_a_growth_sees_what_is_written_after_it(tmp_path: Path) -> None:
+    writer = Region.create(tmp_path / "bytes", 1 << 30)
+    written = writer.array("i8", (1000,), PAGE)
+    read = Region.attach(tmp_path / "bytes").array("i8", (1000,), PAGE)
+    writer.reserve(PAGE, PAGE + 8000)
+    written[:] = np.arange(1000)
+    assert (read == np.arange(1000)).all()
+
+
+def test_what_is_attached_cannot_be_written(tmp_path: Path) -> None:
+    Region.create(tmp_path / "bytes", PAGE).reserve(0, PAGE)
+    read = Region.attach(tmp_path / "bytes").array("i8", (2, 3))
+    with pytest.raises(ValueError, match="read-only"):
+        read[0, 0] = 1
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        read.flags.writeable = True
+
+
+def test_an_array_outlives_its_region(tmp_path: Path) -> None:
+    region = Region.create(tmp_path / "bytes", PAGE)
+    region.reserve(0, PAGE)
+    array = region.array("i8", (10,))
+    region.close()
+    region.close()
+    array[:] = 7
+    assert array.sum() == 70
+
+
+def test_private_memory_needs_no_room_of_a_file_system() -> None:
+    region = Region.anonymous(1 << 40)
+    region.reserve(0, 1 << 40)
+    array = region.array("f4", (1 << 20,), 1 << 39)
+    assert array[-1] == 0
+
+
+def test_a_full_file_system_is_an_error_that_names_setting_and_sizes(small_tmpfs: Path) -> None:
+    region = Region.create(small_tmpfs / "bytes", 1 << 30)
+    region.grow(6 << 20)
+    with pytest.raises(MemoryFullError, match=r"needs 3\.0 MiB more.* has 2\.0 MiB free of 8\.0 MiB.*live\.path"):
+        region.grow(9 << 20)
+    region.grow(8 << 20)
+    assert region.array("u1", (8 << 20,)).sum() == 0
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(MemoryFullError, match=r"No such file or directory.*live\.path"):
+        Region.create(tmp_path / "none" / "bytes", PAGE)
+
+
+def test_more_addresses_than_there_are_is_an_error_that_names_the_settings(tmp_path: Path) -> None:
+    for make in (Region.anonymous, lambda size: Region.create(tmp_path / "bytes", size)):
+        with pytest.raises(MemoryFullError, match=r"live\.most_users"):
+            make(1 << 62)
+
+
+def test_a_limit_on_the_size_of_files_is_an_error_that_names_it(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from streammf.errors import MemoryFullError\n"
+        "from streammf.state.region import Region\n"
+        "try: Region.create(Path(sys.argv[1]), 1 << 30)\n"
+        "except MemoryFullError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "bytes")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "ulimit -f" in done.stdout

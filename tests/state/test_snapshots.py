@@ -1,0 +1,154 @@
+"""Snapshots: whole or refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streammf.errors import StoreBusyError, StoreError
+from streammf.state import snapshots
+from streammf.state.digest import digest
+from streammf.state.records import Copier
+from streammf.state.store import Store, StoreOptions
+from tests.state.models import change, commit, digest_after, meta, model
+
+STEPS = 5
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of some commits, closed."""
+    with Store.open(StoreOptions(path=str(tmp_path / "store"))) as opened:
+        made, last = model(), meta()
+        copier = Copier(*made)
+        for step in range(1, STEPS + 1):
+            change(made, step, most_new=40)
+            last = commit(opened, copier, last, step)
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def snapshot(store: Path) -> Path:
+    """A snapshot of it."""
+    with Store.open_readonly(store) as opened:
+        snapshots.create(opened, store.parent / "snapshot")
+    return store.parent / "snapshot"
+
+
+def test_the_manifest_says_what_the_snapshot_holds(snapshot: Path) -> None:
+    manifest = json.loads((snapshot / "manifest.json").read_text())
+    assert manifest["positions"] == [["events", 0, 10 * STEPS, "an id"], ["events", 1, 7 * STEPS, "an id"]]
+    assert (manifest["events"], manifest["commit"], manifest["format"], manifest["objective"]) == (
+        STEPS,
+        STEPS,
+        1,
+        "ranking",
+    )
+    assert manifest["bytes"] == (snapshot / "data.mdb").stat().st_size
+    assert sorted(path.name for path in snapshot.iterdir()) == ["data.mdb", "manifest.json"]
+    assert [path.name for path in snapshot.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_restored_store_is_the_one_the_snapshot_was_taken_of(snapshot: Path, tmp_path: Path) -> None:
+    snapshots.restore(snapshot, tmp_path / "back")
+    with Store.open(StoreOptions(path=str(tmp_path / "back"))) as back:
+        assert digest(back) == digest_after(STEPS)
+        made = model()
+        change(made, STEPS + 1)
+        assert commit(back, Copier(*made), meta(), STEPS + 1).commit == STEPS + 1
+
+
+def test_a_store_is_replaced_only_when_that_is_said(snapshot: Path, store: Path) -> None:
+    with pytest.raises(StoreError, match="holds a store already"):
+        snapshots.restore(snapshot, store)
+    snapshots.restore(snapshot, store, overwrite=True)
+    with Store.open_readonly(store) as opened:
+        assert digest(opened) == digest_after(STEPS)
+
+
+def test_a_store_that_somebody_owns_is_not_replaced(snapshot: Path, store: Path) -> None:
+    with Store.open(StoreOptions(path=str(store))), pytest.raises(StoreBusyError, match=f"process {os.getpid()}"):
+        snapshots.restore(snapshot, store, overwrite=True)
+
+
+def test_one_flipped_bit_anywhere_is_refused_and_the_store_stays(snapshot: Path, store: Path, tmp_path: Path) -> None:
+    data = snapshot / "data.mdb"
+    whole = data.read_bytes()
+    for place in range(0, len(whole), len(whole) // 20):
+        data.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreError, match="is damaged"):
+            snapshots.restore(snapshot, store, overwrite=True)
+        with pytest.raises(StoreError, match="is damaged"):
+            snapshots.opened(snapshot)
+    with Store.open_readonly(store) as opened:
+        assert digest(opened) == digest_after(STEPS)
+    assert not (store / "data.restored").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "no data", "no manifest", "half a manifest", "another format"])
+def test_a_snapshot_that_is_not_whole_is_refused(snapshot: Path, tmp_path: Path, damage: str) -> None:
+    data, manifest = snapshot / "data.mdb", snapshot / "manifest.json"
+    text = manifest.read_text()
+    match damage:
+        case "cut":
+            os.truncate(data, data.stat().st_size // 2)
+        case "no data":
+            data.unlink()
+        case "no manifest":
+            manifest.unlink()
+        case "half a manifest":
+            manifest.write_text(text[: len(text) // 2])
+        case "another format":
+            manifest.write_text(text.replace('"format": 1', '"format": 9'))
+    with pytest.raises(StoreError, match=r"snapshot"):
+        snapshots.restore(snapshot, tmp_path / "back")
+    assert not (tmp_path / "back" / "data.mdb").exists()
+
+
+def test_a_snapshot_is_never_written_over_nor_opened_for_writing(snapshot: Path, store: Path) -> None:
+    with Store.open_readonly(store) as opened, pytest.raises(StoreError, match="is there already"):
+        snapshots.create(opened, snapshot)
+    with pytest.raises(StoreError, match="is a snapshot"):
+        Store.open(StoreOptions(path=str(snapshot)))
+    with pytest.raises(StoreError, match="is a snapshot"):
+        snapshots.restore(snapshot, snapshot, overwrite=True)
+    assert sorted(path.name for path in snapshot.iterdir()) == ["data.mdb", "manifest.json"]
+
+
+def test_a_store_without_a_commit_has_no_snapshot(tmp_path: Path) -> None:
+    empty = Store.open(StoreOptions(path=str(tmp_path / "store")))
+    with empty, pytest.raises(StoreError, match="holds no model yet"):
+        snapshots.create(empty, tmp_path / "snapshot")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_snapshots_are_listed_by_time(store: Path, tmp_path: Path) -> None:
+    with Store.open_readonly(store) as opened:
+        made = [tmp_path / "all" / snapshots.usual_name() for _ in range(3)]
+        for path in made:
+            snapshots.create(opened, path)
+    (tmp_path / "all" / "something else").mkdir()
+    assert sorted(path for path, _ in snapshots.listing(tmp_path / "all")) == made
+    assert {manifest.events for _, manifest in snapshots.listing(tmp_path / "all")} == {STEPS}
+
+
+def test_snapshots_of_a_store_that_is_being_written_hold_one_commit_each(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    command = [sys.executable, "-m", "tests.state.models", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout
+            for line in writer.stdout:
+                if line == "committed 3\n":
+                    break
+            with Store.open_readonly(folder) as opened:
+                manifests = [snapshots.create(opened, tmp_path / str(n)) for n in range(3)]
+        finally:
+            writer.kill()
+    for n, manifest in enumerate(manifests):
+        assert manifest.positions[0].next == 10 * manifest.events
+        with snapshots.opened(tmp_path / str(n)) as copy:
+            assert digest(copy) == digest_after(manifest.events)

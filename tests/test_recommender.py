@@ -1,0 +1,108 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streammf import Recommender
+from streammf.errors import ConfigurationError, StoreError
+from tests.trainer.sources import clicks
+
+EVENTS = clicks(2_000)
+USERS, ITEMS, TIMES = ([getattr(event, name) for event in EVENTS] for name in ("user", "item", "ts"))
+
+
+def taught(cut: int = len(EVENTS)) -> Recommender:
+    """One that learned the events, in two calls."""
+    recommender = Recommender(factors=8, history=8)
+    recommender.learn(USERS[:cut], ITEMS[:cut], timestamps=TIMES[:cut])
+    recommender.learn(USERS[cut:], ITEMS[cut:], timestamps=TIMES[cut:])
+    return recommender
+
+
+def test_how_events_are_cut_into_calls_does_not_matter() -> None:
+    whole = taught()
+    for cut in (1, 7, 1_000):
+        assert taught(cut).recommend(USERS[0], k=20) == whole.recommend(USERS[0], k=20)
+
+
+def test_seen_items_are_left_out_unless_asked_for() -> None:
+    recommender = taught()
+    seen = {item for user, item in zip(USERS, ITEMS, strict=True) if user == USERS[0]}
+    assert not seen & {r.item for r in recommender.recommend(USERS[0], k=100)}
+    assert seen & {r.item for r in recommender.recommend(USERS[0], k=100, exclude_seen=False)}
+
+
+def test_a_user_not_met_yet_gets_popular_items_labelled_so() -> None:
+    recommended = taught().recommend("nobody", k=5)
+    assert len(recommended) == 5
+    assert {r.sources for r in recommended} == {("popular",)}
+
+
+def test_an_empty_recommender_recommends_nothing_and_does_not_fail() -> None:
+    assert Recommender().recommend("anybody") == []
+
+
+def test_ratings_are_predicted_within_their_scale() -> None:
+    recommender = Recommender("rating", scale=(0, 10), factors=4)
+    for _ in range(30):
+        recommender.learn(["a", "a", "b", "b"], ["good", "bad", "good", "bad"], [10, 0, 10, 0])
+    assert 7 < recommender.predict("a", "good") <= 10
+    assert 0 <= recommender.predict("a", "bad") < 3
+    assert 0 <= recommender.predict("nobody", "nothing") <= 10
+
+
+def test_what_is_saved_can_be_opened_and_learns_on_as_if_never_saved(tmp_path: Path) -> None:
+    first = Recommender(factors=8, history=8)
+    first.learn(USERS[:900], ITEMS[:900], timestamps=TIMES[:900])
+    first.save(tmp_path / "snapshot")
+    again = Recommender.open(tmp_path / "snapshot")
+    again.learn(USERS[900:], ITEMS[900:], timestamps=TIMES[900:])
+    assert again.events == len(EVENTS)
+    assert again.recommend(USERS[0], k=20) == taught().recommend(USERS[0], k=20)
+
+
+def test_saving_does_not_overwrite_and_opening_nothing_says_so(tmp_path: Path) -> None:
+    recommender = taught()
+    recommender.save(tmp_path / "snapshot")
+    with pytest.raises(StoreError, match="there already"):
+        recommender.save(tmp_path / "snapshot")
+    with pytest.raises(StoreError):
+        Recommender.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"users": ["a", "b"], "items": ["x"]}, "as many"),
+        ({"users": [""], "items": ["x"]}, "ids are str"),
+        ({"users": ["a" * 256], "items": ["x"]}, "ids are str"),
+        ({"users": ["a\0b"], "items": ["x"]}, "ids are str"),
+        ({"users": ["a"], "items": ["x"], "values": [float("nan")]}, "finite"),
+        ({"users": ["a"], "items": ["x"], "values": [float("inf")]}, "finite"),
+        ({"users": ["a"], "items": ["x"], "timestamps": [-1]}, "ms since the epoch"),
+        ({"users": ["a"], "items": ["x"], "types": ["shout"]}, "unknown event types"),
+    ],
+)
+def test_an_invalid_event_is_refused_and_nothing_is_learned(arguments: dict[str, list[str]], said: str) -> None:
+    recommender = Recommender(factors=4)
+    with pytest.raises(ValueError, match=said):
+        recommender.learn(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+    assert recommender.events == 0
+
+
+def test_an_option_that_is_not_known_or_out_of_range_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="factrs"):
+        Recommender(factrs=3)
+    with pytest.raises(ConfigurationError):
+        Recommender(factors=0)
+
+
+def test_the_library_needs_no_kafka_client() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys; from streammf import Recommender; print('confluent_kafka' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "False"

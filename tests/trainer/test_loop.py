@@ -1,0 +1,155 @@
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from streammf.errors import ConfigurationError, DataLossError, SourceError
+from streammf.events.event import Event
+from streammf.events.source import Records
+from streammf.learning.compiling import ready
+from streammf.learning.options import LearningOptions
+from streammf.state.digest import digest
+from streammf.state.live import LiveReader, LiveWriter
+from streammf.state.memory import Limits
+from streammf.state.store import Store, StoreOptions
+from streammf.trainer.loop import Trainer
+from streammf.trainer.options import TrainerOptions
+from tests.trainer.sources import LOG, ListedSource, clicks
+
+LEARNING = LearningOptions(factors=4, history=4, recent=50)
+LIMITS = Limits(10_000, 10_000)
+OPTIONS = TrainerOptions(idle_seconds=0.01)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kernels() -> None:
+    ready()
+
+
+def train(
+    folder: Path,
+    source: ListedSource,
+    learning: LearningOptions = LEARNING,
+    options: TrainerOptions = OPTIONS,
+) -> Trainer:
+    """Learn the source to its end, into the store and the live memory of `folder`."""
+    with (
+        closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
+        closing(LiveWriter(folder / "live", learning, LIMITS)) as live,
+    ):
+        trainer = Trainer(source, store, live, learning, options)
+        trainer.run(threading.Event())
+        return trainer
+
+
+def stored_digest(folder: Path) -> str:
+    with Store.open_readonly(folder / "store") as store:
+        return digest(store)
+
+
+def test_every_event_is_applied_and_committed_with_its_position(tmp_path: Path) -> None:
+    source = ListedSource(clicks(100))
+    assert train(tmp_path, source).events == 100
+    with Store.open_readonly(tmp_path / "store") as store:
+        meta = store.meta()
+    assert meta is not None
+    assert (meta.events, [p.next for p in meta.positions]) == (100, [100])
+
+
+def test_batches_and_restarts_leave_no_trace_in_the_model(tmp_path: Path) -> None:
+    events = clicks(300)
+    train(tmp_path / "whole", ListedSource(events))
+    for name, most in (("ones", 1), ("sevens", 7)):
+        train(tmp_path / name, ListedSource(events, most))
+    for end in (1, 50, 51, 299, 300):
+        train(tmp_path / "restarted", ListedSource(events[:end]))
+    digests = {name: stored_digest(tmp_path / name) for name in ("whole", "ones", "sevens", "restarted")}
+    assert len(set(digests.values())) == 1, digests
+
+
+def test_what_was_applied_before_an_error_of_the_log_is_durable(tmp_path: Path) -> None:
+    events = clicks(100)
+    with pytest.raises(SourceError, match="the log broke"):
+        train(tmp_path, ListedSource([*events[:60], SourceError("the log broke")], most=20))
+    assert train(tmp_path, ListedSource(events)).events == 100
+
+
+def test_after_any_other_error_the_last_commit_stands(tmp_path: Path) -> None:
+    events = clicks(100)
+    options = TrainerOptions(idle_seconds=0.01, commit_seconds=3600, commit_events=10**9)
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, ListedSource([*events[:60], ZeroDivisionError()]), options=options)
+    train(tmp_path, ListedSource(events))
+    train(tmp_path / "whole", ListedSource(events))
+    assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
+
+
+class RewindingSource(ListedSource):
+    """Goes back ten events once, as clients have done."""
+
+    went_back = False
+
+    def poll(self, most: int, timeout: float) -> Records | None:
+        if self._next >= 50 and not self.went_back:
+            self.went_back = True
+            self.rewind(40)
+        return super().poll(most, timeout)
+
+
+def test_events_that_a_client_delivers_again_are_not_applied_again(tmp_path: Path) -> None:
+    events = clicks(100)
+    trainer = train(tmp_path, RewindingSource(events, most=10))
+    assert (trainer.events, trainer.dropped) == (100, 10)
+    train(tmp_path / "whole", ListedSource(events))
+    assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
+
+
+def test_bad_records_among_good_ones_are_set_aside_and_counted(tmp_path: Path) -> None:
+    good = clicks(20)
+    bad = [b"{", b"", b'{"user":"a"}', b"\xc1", b'{"user":"a","item":"b","value":1e999}']
+    source = ListedSource([*good[:10], *bad, *good[10:]], most=4)
+    assert train(tmp_path, source).events == 20
+    with Store.open_readonly(tmp_path / "store") as store, store.read() as reading:
+        kept = [(record.offset, record.reason) for _, record in reading.quarantined()]
+    assert [offset for offset, _ in kept] == [10, 11, 12, 13, 14]
+    with closing(LiveReader(tmp_path / "live")) as reader:
+        assert reader.view().header.rejected == 5
+
+
+def test_ratings_outside_the_scale_are_set_aside(tmp_path: Path) -> None:
+    learning = LearningOptions(objective="rating", factors=4, history=4, recent=50, scale=(1.0, 5.0))
+    events = [Event("u", "i", "rating", value, 1_700_000_000_000) for value in (1.0, 5.0, 0.5, 6.0, 3.0)]
+    assert train(tmp_path, ListedSource(events), learning).events == 3
+    with Store.open_readonly(tmp_path / "store") as store, store.read() as reading:
+        assert [r.offset for _, r in reading.quarantined()] == [2, 3]
+
+
+def test_another_log_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, ListedSource(clicks(10), topic_id="one"))
+    with pytest.raises(DataLossError, match="made anew"):
+        train(tmp_path, ListedSource(clicks(20), topic_id="two"))
+
+
+def test_a_setting_that_shapes_the_store_cannot_change_under_it(tmp_path: Path) -> None:
+    train(tmp_path, ListedSource(clicks(10)))
+    with pytest.raises(ConfigurationError, match="factors"):
+        train(tmp_path, ListedSource(clicks(20)), LearningOptions(factors=8, history=4, recent=50))
+
+
+def test_the_log_is_advised_only_of_what_is_durable(tmp_path: Path) -> None:
+    source = ListedSource(clicks(200), most=5)
+    train(tmp_path, source, options=TrainerOptions(idle_seconds=0.01, commit_events=20))
+    assert source.advised == sorted(source.advised)
+    with Store.open_readonly(tmp_path / "store") as store:
+        meta = store.meta()
+    assert meta is not None
+    assert all(position <= meta.positions[0].next for position in source.advised)
+
+
+def test_a_reader_sees_each_event_with_the_position_behind_it(tmp_path: Path) -> None:
+    train(tmp_path, ListedSource(clicks(33)))
+    with closing(LiveReader(tmp_path / "live")) as reader:
+        view = reader.view()
+    assert view.header.positions == [(LOG.topic, LOG.number, 33)]
+    assert (view.header.events, view.header.committed_events, view.header.status) == (33, 33, "stopped")
