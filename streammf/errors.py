@@ -101,7 +101,7 @@ class RequestError(StreamMFError):
 
 
 class ChildError(StreamMFError):
-    """A process under supervision died again and again; or could not even start: then with that process's own exit code."""
+    """A process under supervision died again and again, or could not even start: then with its own exit code."""
 
     def __init__(self, message: str, exit_code: ExitCode = ExitCode.CHILD) -> None:
         super().__init__(message)

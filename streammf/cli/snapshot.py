@@ -12,7 +12,15 @@ from streammf.operations.configuration import load
 store_flag = click.option("--store", metavar="FOLDER", help="The store: store.path.")
 
 
-@click.group()
+EXAMPLES = """\b
+Examples:
+  streammf snapshot create
+  streammf snapshot create backups/monday
+  streammf snapshot restore backups/monday --overwrite
+  streammf snapshot digest"""
+
+
+@click.group(epilog=EXAMPLES)
 def command() -> None:
     """Copy, restore or fingerprint the store."""
 
@@ -82,9 +90,7 @@ def listing(folder: str | None, file: str | None, as_json: bool) -> None:
     from streammf.state.store import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
 
     for path, manifest in snapshots.listing(Path(folder or load(file).of(StoreOptions).snapshots)):
-        _say(
-            as_json, path, manifest, f"{path}  {manifest.created}  {manifest.events:,} events  {manifest.bytes:,} bytes"
-        )
+        _say(as_json, path, manifest, f"{path}  {manifest.created}  {manifest.events:,} events  {manifest.bytes:,} bytes")
 
 
 def _say(as_json: bool, path: Path, manifest: msgspec.Struct, line: str) -> None:

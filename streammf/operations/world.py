@@ -56,10 +56,8 @@ GENRES: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 
-#: ms since the epoch of the first event: a Monday in 2024.
+#: ms since the epoch of the first event where the caller names no other: a Monday in 2024.
 START: Final = 1_704_067_200_000
-#: Mean ms between two events.
-PACE: Final = 20_000
 
 
 class Film(NamedTuple):
@@ -84,11 +82,7 @@ class World:
 
     def __init__(self, seed: int = 7, people: int = 1_500) -> None:
         self._chance = np.random.default_rng(seed)
-        every = {
-            f"The {a} {b}": g
-            for g, (first, second) in GENRES.items()
-            for a, b in product(first.split(), second.split())
-        }
+        every = {f"The {a} {b}": g for g, (first, second) in GENRES.items() for a, b in product(first.split(), second.split())}
         titles = list(every.items())
         order = self._chance.permutation(len(titles))
         self.films = [Film(f"film-{n:04d}", *titles[at]) for n, at in enumerate(order)]
@@ -102,10 +96,11 @@ class World:
         self._activity = self._chance.zipf(1.7, people).clip(1, 60).astype(np.float64)
         self._tastes = self._chance.dirichlet(np.full(len(names), 0.15), people)
 
-    def clicks(self, count: int, time: int = START) -> Iterator[Click]:
-        """`count` clicks in time order; one person in four turns to another taste half way."""
+    def clicks(self, count: int, start: int = START, gap: float = 20_000.0) -> Iterator[Click]:
+        """`count` clicks in time order, `gap` ms apart on average; one person in four turns to another taste half way."""
         who = self._chance.choice(len(self.people), count, p=self._activity / self._activity.sum())
-        gaps = self._chance.exponential(PACE, count)
+        gaps = self._chance.exponential(gap, count)
+        time = start
         for n in range(count):
             if n == count // 2:
                 self._drift()
@@ -121,4 +116,4 @@ class World:
         return int(self._shelves[genre][self._one_of(self._appeal[genre])])
 
     def _one_of(self, cumulated: NDArray[np.float64]) -> int:
-        return int(min(np.searchsorted(cumulated, self._chance.random()), len(cumulated) - 1))
+        return min(int(np.searchsorted(cumulated, self._chance.random())), len(cumulated) - 1)

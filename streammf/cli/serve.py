@@ -1,0 +1,77 @@
+"""`streammf serve`: the query workers.
+
+Rules of this file:
+1. One worker is this process; several are children of it, each a `streammf serve --workers 1`.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from streammf.cli.flags import (
+    Flags,
+    as_environment,
+    config_flag,
+    host_flag,
+    parent_flag,
+    port_flag,
+    serving_settings,
+    settings,
+    workers_flag,
+)
+from streammf.operations.configuration import Configuration, load
+from streammf.operations.port import hold
+from streammf.operations.process import begin, say_compiling, say_ready
+from streammf.operations.supervisor import Child, Supervisor, own_command
+from streammf.serving.options import ServingOptions
+
+EXAMPLES = """\b
+Examples:
+  streammf serve
+  streammf serve --workers 4 --port 7100"""
+
+
+@click.command(epilog=EXAMPLES)
+@workers_flag
+@host_flag
+@port_flag
+@click.option("--live", help="Folder of the live memory: live.path. Default: that of the configured store.")
+@config_flag
+@parent_flag
+def command(
+    workers: int | None, host: str | None, port: int | None, live: str | None, file: str | None, parent: int | None
+) -> None:
+    """Answer queries from the live memory, until SIGTERM or Ctrl-C. It may start before the trainer."""
+    begin(parent)
+    flags = serving_settings(host, port, workers) | settings("live", {"path": ("--live", live)})
+    configuration = load(file, flags=flags)
+    options = configuration.of(ServingOptions)
+    if options.workers == 1:
+        return _serve(configuration, options)
+    with hold(options.host, options.port) as held:
+        flags |= serving_settings(options.host, held.getsockname()[1], None)
+        children = worker_children(options.workers, file, flags)
+        where = f"{options.host}:{held.getsockname()[1]}"
+        supervisor = Supervisor([children], lambda line: click.echo(line, err=True))
+        asyncio.run(supervisor.run(lambda words: say_ready(f"{where}, {options.workers} workers")))
+    return None
+
+
+def worker_children(count: int, file: str | None, flags: Flags) -> list[Child]:
+    """The commands of `count` workers that share an address."""
+    arguments = ["serve", "--workers", "1", "--parent", str(os.getpid()), *(["--config", file] if file else [])]
+    environment = os.environ | as_environment(flags)
+    return [Child(f"worker {n}", own_command(*arguments), environment) for n in range(1, count + 1)]
+
+
+def _serve(configuration: Configuration, options: ServingOptions) -> None:
+    from streammf.learning import compiling  # noqa: PLC0415 - these load numba and the kernels
+    from streammf.serving.worker import run_worker  # noqa: PLC0415
+    from streammf.state.live import LiveOptions, live_path  # noqa: PLC0415
+    from streammf.state.store import StoreOptions  # noqa: PLC0415
+
+    base = live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path))
+    compiling.ready(say_compiling)
+    run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}"))

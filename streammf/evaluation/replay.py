@@ -1,0 +1,135 @@
+"""Writes a log's events to a sink, in order, as fast as it takes them or at a multiple of the speed of the events.
+
+Rules of this file:
+1. Event time goes along: the record's timestamp is the event's. The key is the user, whose order partitions keep then.
+2. An event is passed on as it is, byte for byte; what cannot be read as one is counted and left out, never repaired.
+3. It neither opens nor closes anything, and what it says it wrote is durable: the sink was flushed.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from streammf.events.codec import decode
+from streammf.events.event import Columns
+from streammf.events.source import Partition, Records, Sink, Source
+
+#: Records read at once: also how often progress is told.
+BATCH: Final = 2_000
+#: Seconds without a record after which a log that may grow counts as read to its end.
+_PATIENCE: Final = 0.2
+#: Seconds ahead of the plan from which on a paced replay pauses; below it, pausing costs more than it is worth.
+_AHEAD: Final = 0.01
+#: Seconds; a longer pause is slept in pieces, so that progress is told meanwhile.
+_LONGEST_SLEEP: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which events, and how fast."""
+
+    since: int | None = None
+    """First event time, ms since the epoch."""
+    until: int | None = None
+    """Event time, ms since the epoch, from which on events are left out."""
+    limit: int | None = None
+    """Most events to write."""
+    speed: float | None = None
+    """Seconds of event time to a second of real time; None: no pauses."""
+
+    def chooses(self, moment: int) -> bool:
+        """Whether an event of this time is to be written."""
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was done so far."""
+
+    written: int = 0
+    left_out: int = 0
+    """Events outside the chosen time."""
+    unreadable: int = 0
+    why_unreadable: str = ""
+    """Offset and reason of the first record that was none."""
+    first_time: int | None = None
+    """Of the first event written, ms since the epoch."""
+    last_time: int | None = None
+    """Largest event time written, ms since the epoch."""
+    seconds: float = 0.0
+    last_offsets: dict[Partition, int] = field(default_factory=dict)
+    """Of the sink; filled in when everything is durable."""
+
+
+def replay(
+    source: Source,
+    sink: Sink,
+    types: Collection[str],
+    plan: Plan = Plan(),
+    progress: Callable[[Replayed], None] = lambda done: None,
+    before_first: Callable[[int], None] = lambda moment: None,
+) -> Replayed:
+    """Copy what `plan` chooses. Events of a type that is not in `types` count as unreadable. Raises SourceError.
+
+    `before_first` is told the time of the first event before anything is written: the sink may refuse so old a log.
+    """
+    done = Replayed()
+    began = time.monotonic()
+
+    def tell() -> None:
+        done.seconds = time.monotonic() - began
+        progress(done)
+
+    for key, value, moment in _events(source, types, done, tell):
+        if done.written == plan.limit:
+            break
+        if not plan.chooses(moment):
+            done.left_out += 1
+            continue
+        if done.first_time is None or done.last_time is None:
+            before_first(moment)
+            done.first_time = done.last_time = moment
+        if plan.speed is not None:
+            _pause(sink, began + (moment - done.first_time) / 1000 / plan.speed, tell)
+        sink.append(key, value, moment)
+        done.written += 1
+        done.last_time = max(done.last_time, moment)
+    done.last_offsets = sink.flush()
+    tell()
+    return done
+
+
+def appendable(records: Records, columns: Columns) -> Iterator[tuple[bytes, bytes, int]]:
+    """Key, value and time of every event of a batch of one partition, its value as it came."""
+    rows = np.searchsorted(records.offsets, columns.offsets).tolist()
+    for row, user, moment in zip(rows, columns.users, columns.times.tolist(), strict=True):
+        value = records.values[row]
+        assert value is not None  # a null value was rejected
+        yield user.encode(), value, moment
+
+
+def _events(
+    source: Source, types: Collection[str], done: Replayed, tell: Callable[[], None]
+) -> Iterator[tuple[bytes, bytes, int]]:
+    """The same for the log to its end."""
+    while (records := source.poll(BATCH, _PATIENCE)) is not None:
+        columns = decode(records, source.partitions, types)
+        if columns.rejected and not done.unreadable:
+            first = columns.rejected[0]
+            done.why_unreadable = f"record {first.offset}: {first.reason} ({first.detail})"
+        done.unreadable += len(columns.rejected)
+        yield from appendable(records, columns)
+        tell()
+
+
+def _pause(sink: Sink, due: float, tell: Callable[[], None]) -> None:
+    """Sleep until `due`; readers see what was written before."""
+    if due - time.monotonic() < _AHEAD:
+        return
+    sink.flush()
+    while (ahead := due - time.monotonic()) > 0:
+        time.sleep(min(ahead, _LONGEST_SLEEP))
+        tell()

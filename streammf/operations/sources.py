@@ -1,0 +1,66 @@
+"""The log of events that the configuration names, opened to read or to write.
+
+Rules of this file:
+1. The way from a kind of log to its classes stands here once; who reads or writes events knows only Source and Sink.
+2. Kafka's client is imported only where Kafka is chosen: it takes longer than everything else of a command.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from streammf.errors import ConfigurationError
+from streammf.events.files import FileSource
+from streammf.events.kafka_options import KafkaOptions
+from streammf.events.log import LogOptions, LogSink, LogSource
+from streammf.events.source import Sink, Source
+from streammf.operations.configuration import Configuration
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of events, read to its end."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1)] = "events.csv"
+    """CSV with a header or JSONL; .gz or .zst too."""
+
+
+def open_source(configuration: Configuration) -> Source:
+    """The log to learn from. An embedded log that is not there yet is begun, empty. Raises SourceError."""
+    match configuration.kind("source"):
+        case "kafka":
+            from streammf.events.kafka import KafkaSource  # noqa: PLC0415 - loads librdkafka
+
+            return KafkaSource(configuration.of(KafkaOptions))
+        case "file":
+            return FileSource(Path(configuration.of(FileOptions).path))
+        case _:
+            folder = Path(configuration.of(LogOptions).path)
+            LogSink(folder, create=True).close()
+            return LogSource(folder)
+
+
+def open_sink(configuration: Configuration) -> Sink:
+    """The same log, to write events to. Raises SourceError; ConfigurationError where it is a file."""
+    match configuration.kind("source"):
+        case "kafka":
+            from streammf.events.kafka_sink import KafkaSink  # noqa: PLC0415 - loads librdkafka
+
+            return KafkaSink(configuration.of(KafkaOptions))
+        case "file":
+            raise ConfigurationError('source.kind = "file" is read only: events are written to a log or to Kafka')
+        case _:
+            options = configuration.of(LogOptions)
+            return LogSink(Path(options.path), create=True, segment_bytes=options.segment_mib << 20)
+
+
+def named(configuration: Configuration) -> str:
+    """The log in words, for people."""
+    match configuration.kind("source"):
+        case "kafka":
+            options = configuration.of(KafkaOptions)
+            return f"Kafka topic {', '.join(options.topics)} at {options.bootstrap_servers}"
+        case "file":
+            return f"file {configuration.of(FileOptions).path}"
+        case _:
+            return f"embedded log {configuration.of(LogOptions).path}"

@@ -1,0 +1,168 @@
+"""Queries: pure functions from a view of the model and a request to an answer.
+
+Rules of this file:
+1. A view goes in, an answer comes out: no socket, no clock, nothing remembered between two requests.
+2. One answer reads one view. Its position is the view's, older than the arrays: it includes at least these events.
+3. Who is unknown gets popular items, labelled so; a list that is short or not personal says why (see protocol.md).
+4. Row numbers stay inside: what comes in and goes out are ids.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+
+from streammf.errors import RequestError
+from streammf.learning import answers
+from streammf.learning.answers import Ranked
+from streammf.learning.tables import Array, Axis
+from streammf.serving.messages import (
+    AnyQuery,
+    HealthAnswer,
+    Info,
+    InfoAnswer,
+    ModelAnswer,
+    Popular,
+    Position,
+    Predict,
+    PredictAnswer,
+    RankedItem,
+    RankingAnswer,
+    Recommend,
+    SimilarItems,
+)
+from streammf.serving.messages import Health as HealthRequest
+from streammf.state.view import View
+
+VERSION: Final = version("streammf")
+NONE: Final[Array] = np.empty(0, np.int32)
+
+
+def reached(view: View, at_least: Sequence[Position]) -> bool:
+    """Whether the model includes every event before these positions. An unknown partition stands at 0."""
+    if not at_least:
+        return True
+    included = {(topic, partition): offset for topic, partition, offset in view.header.positions}
+    return all(included.get((topic, partition), 0) >= offset for topic, partition, offset in at_least)
+
+
+def answer(view: View, request: AnyQuery | Info, most_k: int) -> ModelAnswer:
+    """The answer to a request. Raises RequestError where `k` is beyond what this server allows."""
+    if not isinstance(request, Predict | Info) and request.k > most_k:
+        raise RequestError("bad_request", f"k = {request.k}; this server allows up to {most_k} (serving.most_k)")
+    match request:
+        case Recommend():
+            return recommend(view, request)
+        case SimilarItems():
+            return similar_items(view, request)
+        case Popular():
+            ranked = answers.popular(view.state, view.counts, view.options, request.k, NONE)
+            return ranking(view, request.id, ranked, "popular", short(view, ranked, request.k, NONE))
+        case Predict():
+            return predict(view, request)
+        case Info():
+            return info(view, request)
+
+
+def recommend(view: View, request: Recommend) -> RankingAnswer:
+    """Items for a user, or for an anonymous visitor who has had some."""
+    row, history, exclude = -1, NONE, NONE
+    if request.user is not None:
+        row = view.user_row(request.user)
+        if row >= 0 and request.exclude_seen:
+            exclude = answers.seen_items(view.state, row)
+    elif request.items is not None:
+        rows = view.item_rows(request.items)
+        history = rows[rows >= 0]
+        if request.exclude_seen:
+            exclude = np.unique(history)
+    ranked = answers.recommend(view.state, view.counts, view.options, row, history, request.k, exclude)
+    reason = short(view, ranked, request.k, exclude)
+    if not ranked.personal and len(ranked.rows):
+        reason = "no_known_items" if request.user is None else "unknown_user" if row < 0 else "no_history"
+    return ranking(view, request.id, ranked, "factors" if ranked.personal else "popular", reason)
+
+
+def similar_items(view: View, request: SimilarItems) -> RankingAnswer:
+    """Items like an item."""
+    row = view.item_row(request.item)
+    if row < 0:
+        nothing = Ranked(NONE, np.empty(0, np.float32), personal=False)
+        return ranking(view, request.id, nothing, "factors", short(view, nothing, 0, NONE) or "unknown_item")
+    ranked = answers.similar_items(view.state, view.counts, view.options, row, request.k)
+    return ranking(view, request.id, ranked, "factors", short(view, ranked, request.k, NONE))
+
+
+def predict(view: View, request: Predict) -> PredictAnswer:
+    """What a user thinks of an item."""
+    user, item = view.user_row(request.user), view.item_row(request.item)
+    return PredictAnswer(
+        request.id,
+        value=float(answers.predict(view.state, view.counts, view.options, user, item)),
+        user_known=user >= 0,
+        item_known=item >= 0,
+        position=view.header.positions,
+        events=view.header.events,
+    )
+
+
+def short(view: View, ranked: Ranked, k: int, exclude: Array) -> str | None:
+    """Why a list is shorter than asked for; None: it is not."""
+    if not view.counts[Axis.ITEM]:
+        return "empty_model"
+    if len(ranked.rows) >= k:
+        return None
+    return "all_seen" if len(exclude) else "few_items"
+
+
+def ranking(view: View, request_id: int | str, ranked: Ranked, source: str, reason: str | None) -> RankingAnswer:
+    """Rows to ids."""
+    names = view.item_names(ranked.rows)
+    items = [RankedItem(name, score, source) for name, score in zip(names, ranked.scores.tolist(), strict=True)]
+    said: dict[str, Any] = {} if reason is None else {"reason": reason}
+    return RankingAnswer(request_id, items=items, position=view.header.positions, events=view.header.events, **said)
+
+
+def info(view: View, request: Info) -> InfoAnswer:
+    """What this worker serves."""
+    header = view.header
+    return InfoAnswer(
+        request.id,
+        version=VERSION,
+        objective=view.options.objective,
+        users=header.counts[Axis.USER],
+        items=header.counts[Axis.ITEM],
+        clock=header.clock,
+        rejected=header.rejected,
+        committed=header.committed_events,
+        generation=header.generation,
+        trainer_pid=header.trainer_pid,
+        pid=os.getpid(),
+        position=header.positions,
+        events=header.events,
+    )
+
+
+def health(view: View, request: HealthRequest, now: float, stale_seconds: float) -> HealthAnswer:
+    """How this worker is, at `now` (wall clock, s)."""
+    header = view.header
+    age = max(now - header.published_at, 0.0)
+    said: dict[str, Any] = {}
+    if header.status == "recovering":
+        said = {"reason": "the trainer is reading back what it had learned"}
+    elif header.status == "stopped":
+        said = {"reason": "the trainer has stopped; answers are from what it had learned"}
+    elif age > stale_seconds:
+        said = {"reason": f"the trainer has not been heard of for {age:.0f} s; answers are from what it had learned"}
+    return HealthAnswer(
+        request.id,
+        status="stale" if said else "ok",
+        ready=header.status != "recovering",
+        age=age,
+        trainer=header.status,
+        position=header.positions,
+        events=header.events,
+        **said,
+    )

@@ -1,0 +1,170 @@
+"""What a client gets: plain values, read with care from a peer's map.
+
+Rules of this file:
+1. Nothing of a peer's is trusted: a missing field or a wrong type is a ProtocolError. An unknown field is ignored.
+2. No dependency: neither the server's structs nor msgspec.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from streammf.errors import ProtocolError
+
+T = TypeVar("T")
+
+
+class Position(NamedTuple):
+    """The next offset of one partition: everything before it is included."""
+
+    topic: str
+    partition: int
+    next: int
+
+
+class RankedItem(NamedTuple):
+    """One item of a list; `source`: `factors` (learned taste) or `popular`."""
+
+    item: str
+    score: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A list of items, best first; `reason`: why it is shorter than asked for or not personal."""
+
+    items: tuple[RankedItem, ...]
+    reason: str | None
+    position: tuple[Position, ...]
+    events: int
+
+    def __iter__(self) -> Iterator[RankedItem]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a user thinks of an item; where one of them is not known, what is known of all."""
+
+    value: float
+    user_known: bool
+    item_known: bool
+    position: tuple[Position, ...]
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a worker is: `ok`, `stale` or `no_model`, and why. `age`: seconds since the trainer was heard of."""
+
+    status: str
+    ready: bool
+    reason: str | None
+    age: float | None
+    trainer: str | None
+    position: tuple[Position, ...]
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a worker serves."""
+
+    version: str
+    protocol: int
+    objective: str
+    users: int
+    items: int
+    events: int
+    position: tuple[Position, ...]
+    clock: int
+    rejected: int
+    committed: int
+    generation: int
+    trainer_pid: int
+    pid: int
+
+
+def field(answer: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """answer[name], which must be there and of this type (a float may be sent as an integer)."""
+    value = answer.get(name)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ProtocolError(f"an answer whose field {name!r} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def optional(answer: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """answer[name]; None where it is absent."""
+    return None if answer.get(name) is None else field(answer, name, kind)
+
+
+def position(answer: Mapping[str, Any]) -> tuple[Position, ...]:
+    """The position that an answer includes."""
+    found = []
+    for entry in field(answer, "position", list):
+        if type(entry) is not list or [type(part) for part in entry] != [str, int, int]:
+            raise ProtocolError(f"an answer with a position that is none: {entry!r:.100}")
+        found.append(Position(*entry))
+    return tuple(found)
+
+
+def ranking(answer: Mapping[str, Any]) -> Ranking:
+    """Read the answer to recommend, similar_items and popular."""
+    items = []
+    for entry in field(answer, "items", list):
+        if type(entry) is not dict:
+            raise ProtocolError(f"an answer with an item that is none: {entry!r:.100}")
+        items.append(RankedItem(field(entry, "item", str), field(entry, "score", float), field(entry, "source", str)))
+    return Ranking(tuple(items), optional(answer, "reason", str), position(answer), field(answer, "events", int))
+
+
+def prediction(answer: Mapping[str, Any]) -> Prediction:
+    """Read the answer to predict."""
+    return Prediction(
+        value=field(answer, "value", float),
+        user_known=field(answer, "user_known", bool),
+        item_known=field(answer, "item_known", bool),
+        position=position(answer),
+        events=field(answer, "events", int),
+    )
+
+
+def health(answer: Mapping[str, Any]) -> Health:
+    """Read the answer to health."""
+    return Health(
+        status=field(answer, "status", str),
+        ready=field(answer, "ready", bool),
+        reason=optional(answer, "reason", str),
+        age=optional(answer, "age", float),
+        trainer=optional(answer, "trainer", str),
+        position=position(answer) if "position" in answer else (),
+        events=optional(answer, "events", int) or 0,
+    )
+
+
+def info(answer: Mapping[str, Any]) -> Info:
+    """Read the answer to info."""
+    numbers = (
+        "protocol",
+        "users",
+        "items",
+        "events",
+        "clock",
+        "rejected",
+        "committed",
+        "generation",
+        "trainer_pid",
+        "pid",
+    )
+    return Info(
+        version=field(answer, "version", str),
+        objective=field(answer, "objective", str),
+        position=position(answer),
+        **{name: field(answer, name, int) for name in numbers},
+    )

@@ -1,0 +1,85 @@
+"""The process that answers queries: the live memory mapped read-only, and a server.
+
+Rules of this file:
+1. A worker never writes, and never asks the store. It starts before the trainer, outlives it, and moves to the next
+   generation between two requests.
+2. SIGTERM and SIGINT drain it: what is under way is answered, and it ends with exit code 0.
+"""
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from streammf.errors import NoModelError
+from streammf.learning import compiling
+from streammf.serving import queries
+from streammf.serving.messages import Answer, AnyRequest, Health, HealthAnswer, Info
+from streammf.serving.options import ServingOptions
+from streammf.serving.server import Server
+from streammf.state.live import LiveReader
+
+log: Final = logging.getLogger(__name__)
+
+#: Descriptors that a worker needs beside its connections.
+SPARE_DESCRIPTORS: Final = 100
+
+
+class Responder:
+    """Answers requests from the live memory at `live_path`, whether or not there is one yet."""
+
+    def __init__(self, live_path: Path, options: ServingOptions) -> None:
+        self._reader = LiveReader(live_path)
+        self._options = options
+
+    def __call__(self, request: AnyRequest) -> Answer | None:
+        """None: the position that the request asks for is not reached."""
+        try:
+            view = self._reader.view()
+        except NoModelError as error:
+            if isinstance(request, Health):
+                return HealthAnswer(request.id, status="no_model", ready=False, reason=str(error))
+            raise
+        if isinstance(request, Health):
+            return queries.health(view, request, time.time(), self._options.stale_seconds)
+        if not isinstance(request, Info) and not queries.reached(view, request.at_least):
+            return None
+        return queries.answer(view, request, self._options.most_k)
+
+
+def run_worker(live_path: Path, options: ServingOptions, ready: Callable[[str, int], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. `ready(host, port)` is called once connections are accepted.
+
+    Raises ConfigurationError where the address cannot be had or must not be.
+    """
+    compiling.ready()
+    allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
+    gc.collect()
+    gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request
+    asyncio.run(serve(Server(Responder(live_path, options), options), ready))
+
+
+async def serve(server: Server, ready: Callable[[str, int], None] | None) -> None:
+    """Listen, say so, and drain when told to stop."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    host, port = await server.start()
+    log.info("answering queries on %s:%d", host, port)
+    if ready is not None:
+        ready(host, port)
+    await told.wait()
+    await server.drain()
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Raise this process's own limit of open files, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
