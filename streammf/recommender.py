@@ -25,12 +25,13 @@ from streammf.learning.tables import Array, Axis, State
 from streammf.state import snapshots
 from streammf.state.header import Header
 from streammf.state.ids import Ids
-from streammf.state.memory import SETTINGS, Limits, Memory
+from streammf.state.memory import Memory
 from streammf.state.meta import NO_LOG, Position, first_meta
 from streammf.state.model import Model
+from streammf.state.options import SETTINGS, Limits, StoreOptions
 from streammf.state.records import Copier
 from streammf.state.recovery import recover
-from streammf.state.store import Store, StoreOptions
+from streammf.state.store import Store
 from streammf.state.view import View
 
 NONE: Final[Array] = np.zeros(0, np.int32)
@@ -110,9 +111,7 @@ class Recommender:
     def predict(self, user: str, item: str) -> float:
         """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Ids may be unknown."""
         view = self._view()
-        return float(
-            answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item))
-        )
+        return float(answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item)))
 
     def save(self, path: str | Path) -> None:
         """Write a snapshot, whole or not at all, to a path that does not exist yet. Raises StoreError."""
@@ -173,5 +172,5 @@ class Recommender:
         least, most = self._model.value_range
         if (wrong := ~((values >= least) & (values <= most))).any():
             raise ValueError(f"values are finite and within {least:g}..{most:g}, got {values[wrong][0]}")
-        if len(times) and not (0 <= int(times.min()) and int(times.max()) <= MOST_TIME):
+        if len(times) and (int(times.min()) < 0 or int(times.max()) > MOST_TIME):
             raise ValueError(f"timestamps are ms since the epoch, 0..{MOST_TIME}, got {times.min()}..{times.max()}")

@@ -1,5 +1,7 @@
 """What several rooms' tests share."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,3 +22,21 @@ def own_kafka(tmp_path: Path) -> Iterator[LocalBroker]:
     """A real broker for one test, which may stop, kill and start it."""
     with local_broker(tmp_path / "kafka") as broker:
         yield broker
+
+
+@pytest.fixture
+def small_tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A memory file system of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("a memory file system of 8 MiB: only root may mount one")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a memory file system of 8 MiB: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

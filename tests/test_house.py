@@ -50,9 +50,7 @@ def test_no_module_is_a_drawer() -> None:
 @pytest.mark.parametrize("pattern", [r"/(?:work|root|farm)/", r"/tmp/(?!\.\.\.)\w"])
 def test_no_text_names_a_path_of_one_machine(pattern: str) -> None:
     found = [
-        str(p.relative_to(ROOT))
-        for p in TEXTS
-        if p != Path(__file__) and re.search(pattern, p.read_text(errors="ignore"))
+        str(p.relative_to(ROOT)) for p in TEXTS if p != Path(__file__) and re.search(pattern, p.read_text(errors="ignore"))
     ]
     assert not found
 
@@ -62,9 +60,7 @@ def test_no_test_sleeps_for_luck() -> None:
     sleepy = [
         str(p.relative_to(ROOT))
         for p in PYTHON
-        if p.is_relative_to(ROOT / "tests")
-        and p.name not in {"waiting.py", "test_house.py"}
-        and "time.sleep(" in p.read_text()
+        if p.is_relative_to(ROOT / "tests") and p.name not in {"waiting.py", "test_house.py"} and "time.sleep(" in p.read_text()
     ]
     assert not sleepy
 
@@ -74,6 +70,4 @@ def test_nothing_big_or_derived_from_real_logs_is_tracked() -> None:
     if listed.returncode:
         pytest.skip("not a git checkout")
     tracked = [ROOT / line for line in listed.stdout.splitlines()]
-    assert not [
-        str(p) for p in tracked if p.exists() and (p.stat().st_size > 300_000 or p.suffix in {".gz", ".mdb", ".csv"})
-    ]
+    assert not [str(p) for p in tracked if p.exists() and (p.stat().st_size > 300_000 or p.suffix in {".gz", ".mdb", ".csv"})]

@@ -31,20 +31,24 @@ GENRES: Final[dict[str, tuple[str, str]]] = {
         "Cellar Orphanage Doll Séance Crypt Mirror Asylum Woods Nursery Shadow Coffin Well Attic Mask",
     ),
     "Comedy": (
-        "Accidental Clumsy Terrible Totally Incredible Awkward Hungry Overbooked Uninvited Reluctant Lazy Loud Double Lucky Sneaky",
-        "Roommates Wedding Vacation Landlord Babysitter Dentist Reunion Neighbours Butler Plumber Honeymoon Interns Uncle Picnic",
+        "Accidental Clumsy Terrible Totally Incredible Awkward Hungry "
+        "Overbooked Uninvited Reluctant Lazy Loud Double Lucky Sneaky",
+        "Roommates Wedding Vacation Landlord Babysitter Dentist Reunion "
+        "Neighbours Butler Plumber Honeymoon Interns Uncle Picnic",
     ),
     "Crime": (
         "Cold Crooked Perfect Double Silent Paper Dirty Velvet Broken Midnight Missing Loaded Marked Last Hidden",
         "Alibi Heist Witness Verdict Informant Detective Ledger Ransom Safe Getaway Confession Syndicate Badge Motive",
     ),
     "Fantasy": (
-        "Crystal Emerald Forgotten Winter Dragon Raven Ancient Moonlit Thorn Whispering Golden Shattered Ember Silver Wandering",
+        "Crystal Emerald Forgotten Winter Dragon Raven Ancient "
+        "Moonlit Thorn Whispering Golden Shattered Ember Silver Wandering",
         "Crown Tower Sorceress Kingdom Blade Prophecy Grimoire Gate Throne Forest Phoenix Alchemist Citadel Oath",
     ),
     "Documentary": (
         "Inside Beyond Hidden Vanishing Secret Living Shared Rising Deep Wild Patient Ordinary Small Great Silent",
-        "Oceans Glaciers Factories Beekeepers Bridges Deserts Orchestras Rivers Villages Volcanoes Archives Harbours Forests Kitchens",
+        "Oceans Glaciers Factories Beekeepers Bridges Deserts Orchestras "
+        "Rivers Villages Volcanoes Archives Harbours Forests Kitchens",
     ),
     "War": (
         "Fallen Forgotten Northern Muddy Distant Iron Last Broken Scarlet Endless Winter Bitter Silent Burning Lost",

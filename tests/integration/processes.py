@@ -37,9 +37,7 @@ def settings(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-def streammf(
-    *arguments: str, environment: Mapping[str, str], seconds: float = START
-) -> subprocess.CompletedProcess[str]:
+def streammf(*arguments: str, environment: Mapping[str, str], seconds: float = START) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "streammf", *arguments],
@@ -54,12 +52,13 @@ def streammf(
 class Running:
     """A long-lived command and what it says."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | None) -> None:
         self.lines: list[str] = []
         """stdout and stderr, line by line."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "streammf", *arguments],
             env=dict(environment),
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -115,9 +114,9 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
+def running(*arguments: str, environment: Mapping[str, str], cwd: Path | None = None) -> Iterator[Running]:
     """A command while the block runs."""
-    process = Running(arguments, environment)
+    process = Running(arguments, environment, cwd)
     try:
         yield process
     finally:

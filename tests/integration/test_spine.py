@@ -64,9 +64,7 @@ def test_a_replayed_log_is_learned_exactly_once_through_the_embedded_log(tmp_pat
 @pytest.mark.kafka
 def test_a_replayed_log_is_learned_exactly_once_through_a_topic_of_four_partitions(tmp_path: Path, kafka: str) -> None:
     log, topic = rating_log(tmp_path), f"spine-{uuid4().hex[:8]}"
-    environment = settings(
-        tmp_path, source__kind="kafka", source__bootstrap_servers=kafka, source__topics=f'["{topic}"]'
-    )
+    environment = settings(tmp_path, source__kind="kafka", source__bootstrap_servers=kafka, source__topics=f'["{topic}"]')
     del environment["STREAMMF_SOURCE__PATH"]
     create_topic(KafkaOptions(bootstrap_servers=kafka, topics=[topic]), topic, 4)
     learn_query_and_start_again(environment, log, lambda: replayed(log, environment, "--to", "kafka"))

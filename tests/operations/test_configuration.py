@@ -12,7 +12,7 @@ from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import SECTIONS, Configuration, Setting, _class_of, load
 from streammf.operations.sources import FileOptions
 from streammf.serving.options import ServingOptions
-from streammf.state.store import StoreOptions
+from streammf.state.options import StoreOptions
 
 
 def written(folder: Path, text: str, name: str = "streammf.toml") -> Path:

@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 from streammf.operations.world import World
 
@@ -18,7 +19,7 @@ def test_every_film_has_a_title_of_its_own() -> None:
 
 def test_clicks_come_in_time_order_and_some_films_are_much_more_popular_than_others() -> None:
     clicks = list(World().clicks(20_000))
-    assert all(a.time < b.time for a, b in zip(clicks, clicks[1:], strict=False))
+    assert all(a.time < b.time for a, b in pairwise(clicks))
     counts = sorted(Counter(click.item for click in clicks).values(), reverse=True)
     assert counts[0] > 50 * counts[len(counts) // 2]
 

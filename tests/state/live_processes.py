@@ -14,7 +14,7 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header
 from streammf.state.live import LiveReader, LiveWriter
-from streammf.state.memory import Limits
+from streammf.state.options import Limits
 
 OPTIONS = LearningOptions(factors=8, history=4, recent=100)
 LIMITS = Limits(users=1_000_000, items=100_000)

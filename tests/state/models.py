@@ -16,11 +16,12 @@ from streammf.learning.compiling import ready
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table
 from streammf.state.digest import digest_of
 from streammf.state.ids import Ids
-from streammf.state.memory import Limits, Memory
+from streammf.state.memory import Memory
 from streammf.state.meta import Meta, Position, first_meta
+from streammf.state.options import Limits, StoreOptions
 from streammf.state.records import Copier
 from streammf.state.recovery import recover
-from streammf.state.store import Store, StoreOptions
+from streammf.state.store import Store
 
 DIMENSIONS = Dimensions(factors=4, history=3, recent=50)
 LIMITS = Limits(users=100_000, items=100_000)
@@ -89,9 +90,7 @@ def positions(step: int) -> list[Position]:
 
 def rejected(step: int) -> list[Rejected]:
     """What was rejected in change number `step`."""
-    one = Rejected(
-        Partition("events", step % 2), step, "malformed", "no JSON", b"{\xff", None if step % 3 else b"k", step
-    )
+    one = Rejected(Partition("events", step % 2), step, "malformed", "no JSON", b"{\xff", None if step % 3 else b"k", step)
     return [one] * (step % 3)
 
 

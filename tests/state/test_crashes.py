@@ -27,9 +27,7 @@ def killed(folder: Path, rounds: random.Random) -> tuple[int, int]:
                     promised = int(number)
                 if (word, int(number)) == ("committing", fatal):
                     break
-            end = time.perf_counter() + rounds.uniform(
-                0, 0.008
-            )  # a commit takes some ms: the place of the kill is drawn
+            end = time.perf_counter() + rounds.uniform(0, 0.008)  # a commit takes some ms: the place of the kill is drawn
             while time.perf_counter() < end:
                 pass
         finally:

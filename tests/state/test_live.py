@@ -8,8 +8,9 @@ import pytest
 from streammf.errors import MemoryFullError, NoModelError, StoreBusyError
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
-from streammf.state.live import HEADER, OPTIONS, LiveOptions, LiveReader, LiveWriter, live_path
+from streammf.state.live import HEADER, OPTIONS, LiveReader, LiveWriter
 from streammf.state.memory import LAYOUT
+from streammf.state.options import LiveOptions, live_path
 from tests.state import live_processes as processes
 from tests.state.live_processes import LIMITS, header_of, learn_until, name_of, serve, started, train
 

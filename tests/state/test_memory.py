@@ -10,7 +10,8 @@ import pytest
 from streammf.errors import MemoryFullError, NoModelError
 from streammf.learning.arguments import Marks
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Users, column, row_bytes
-from streammf.state.memory import Limits, Memory, offsets
+from streammf.state.memory import Memory, offsets
+from streammf.state.options import Limits
 
 DIMENSIONS = Dimensions(factors=5, history=3, recent=40)
 SMALL = Limits(users=50_000, items=20_000)

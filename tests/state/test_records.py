@@ -97,9 +97,7 @@ def test_an_id_chunk_survives_its_record() -> None:
         key, value = chunk.record()
         assert len(key) % 4 == len(value) % 4 == 0
         assert IdChunk.read(Axis.USER, key, value) == chunk
-    assert b"".join(chunk.heap for chunk in chunks).decode() == "".join(
-        made.users.names(np.arange(5, made.users.count))
-    )
+    assert b"".join(chunk.heap for chunk in chunks).decode() == "".join(made.users.names(np.arange(5, made.users.count)))
 
 
 def test_a_damaged_id_chunk_is_noticed() -> None:

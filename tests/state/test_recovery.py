@@ -10,9 +10,10 @@ from streammf.errors import ConfigurationError, StoreError
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Users, column
 from streammf.state.digest import digest, digest_of
 from streammf.state.meta import require_settings
+from streammf.state.options import StoreOptions
 from streammf.state.records import Copier, column_bytes
 from streammf.state.recovery import recover
-from streammf.state.store import Store, StoreOptions
+from streammf.state.store import Store
 from tests.state.models import DIMENSIONS, Model, change, commit, meta, model, positions
 
 
@@ -66,7 +67,7 @@ def test_what_is_recovered_equals_what_was_committed_byte_for_byte(tmp_path: Pat
                 back = model(dimensions=dimensions)
                 assert recover(store, *back) == last
                 assert same(made, back)
-                assert back.memory.marks.users.count[0] == 0
+                assert back.memory.marks.users.used[0] == 0
 
 
 def test_learning_goes_on_from_a_recovered_model_as_if_nothing_had_been(tmp_path: Path) -> None:
@@ -102,9 +103,7 @@ def test_an_added_column_goes_through_store_recovery_and_digest(tmp_path: Path) 
 def test_other_columns_than_the_stored_ones_are_named(tmp_path: Path) -> None:
     with Store.open(options(tmp_path)) as store:
         commit(store, Copier(*model()), meta(), 1)
-        with pytest.raises(
-            StoreError, match=r"this release has .*users\.mood: u1 x 1.*the store has .*users\.seen_count"
-        ):
+        with pytest.raises(StoreError, match=r"this release has .*users\.mood: u1 x 1.*the store has .*users\.seen_count"):
             recover(store, *model(WIDER))
 
 

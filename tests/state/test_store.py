@@ -15,9 +15,10 @@ import pytest
 from streammf.errors import StoreBusyError, StoreError
 from streammf.state.digest import digest
 from streammf.state.meta import FORMAT
+from streammf.state.options import StoreOptions
 from streammf.state.records import Copier
 from streammf.state.recovery import recover
-from streammf.state.store import Store, StoreOptions
+from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model, numbered
 
 
@@ -27,7 +28,10 @@ def options(path: Path, **others: float) -> StoreOptions:
 
 def elsewhere(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own: what it dies of does not kill the tests."""
-    begin = "import sys\nfrom pathlib import Path\nfrom streammf.state.store import Store, StoreOptions\n"
+    begin = (
+        "import sys\nfrom pathlib import Path\nfrom streammf.state.options import StoreOptions\n"
+        "from streammf.state.store import Store\n"
+    )
     command = [sys.executable, "-c", begin + code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 

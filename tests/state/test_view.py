@@ -6,7 +6,8 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header
 from streammf.state.ids import Ids
-from streammf.state.memory import Limits, Memory
+from streammf.state.memory import Memory
+from streammf.state.options import Limits
 from streammf.state.view import View
 
 OPTIONS = LearningOptions(factors=4, history=2, recent=10)

@@ -7,7 +7,7 @@ import numpy as np
 from streammf.events.codec import encode_json
 from streammf.events.event import Event
 from streammf.events.records import PlainRecords
-from streammf.events.source import Partition, Records
+from streammf.events.source import Partition, Records, Standing
 
 LOG = Partition("listed", 0)
 
@@ -60,6 +60,9 @@ class ListedSource:
     def ends(self) -> dict[Partition, int]:
         return {LOG: len(self._events)}
 
+    def standing(self) -> Standing:
+        return Standing(self.ends(), self.ends(), "")
+
     def advise(self, positions: Mapping[Partition, int]) -> None:
         self.advised.append(positions[LOG])
 
@@ -75,6 +78,8 @@ def clicks(count: int, users: int = 20, items: int = 30) -> list[Event]:
     """`count` clicks, some minutes apart, on a few items by a few users."""
     chance = np.random.default_rng(5)
     return [
-        Event(user=f"u{chance.integers(users)}", item=f"i{int(items * chance.random() ** 2)}", ts=1_700_000_000_000 + 60_000 * n)
+        Event(
+            user=f"u{chance.integers(users)}", item=f"i{int(items * chance.random() ** 2)}", ts=1_700_000_000_000 + 60_000 * n
+        )
         for n in range(count)
     ]

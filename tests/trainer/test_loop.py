@@ -11,8 +11,8 @@ from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 from streammf.state.digest import digest
 from streammf.state.live import LiveReader, LiveWriter
-from streammf.state.memory import Limits
-from streammf.state.store import Store, StoreOptions
+from streammf.state.options import Limits, StoreOptions
+from streammf.state.store import Store
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
 from tests.trainer.sources import LOG, ListedSource, clicks
