@@ -16,6 +16,10 @@ from streammf.learning.tables import TABLES, Array, State
 numba_types: Any = numba.types
 
 
+#: A number inside a kernel: numba knows its width, Python does not care.
+Real = float | np.float32
+
+
 class Batch(NamedTuple):
     """Events ready to be learned from, in order: arrays of length n."""
 

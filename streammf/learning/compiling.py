@@ -6,7 +6,8 @@ Rules of this file:
    signature's (float64, a strided or a read-only array where a writable one is due), is a TypeError.
 3. No nnan, no ninf: full fastmath would delete the NaN checks that guard the model.
 4. What need not allocate does not count references either: with forty arrays among its arguments a learning kernel spent
-   nine tenths of its time on that. So `inner` functions never allocate, and a kernel says whether it does.
+   nine tenths of its time on that. So `inner` functions never allocate, and a kernel says whether it does. They are always
+   inlined: a call would hand over hundreds of words (plain biased MF: .21 µs an event with calls, .07 without).
 5. The cache is named after the text of every kernel file: numba looks only at the file that a kernel stands in, so a change
    in a function that the kernel calls would otherwise be missed.
 """
@@ -53,7 +54,8 @@ _settings.CACHE_DIR = str(_cache_folder())
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """A function that only kernels (and their tests) call; compiled for the types it is called with."""
-    compiled: Callable[P, R] = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False)(function)
+    declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False, forceinline=True)
+    compiled: Callable[P, R] = declared(function)
     return compiled
 
 

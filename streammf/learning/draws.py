@@ -43,7 +43,7 @@ def draw(key: U64, number: int) -> U64:
 @inner
 def below(bits: U64, bound: int) -> int:
     """An integer in [0, bound) from 64 bits; bound < 2**31 (bias below 2**-32)."""
-    return np.int64(((np.uint64(bits) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
+    return int(np.int64(((np.uint64(bits) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32)))
 
 
 @inner

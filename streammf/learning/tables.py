@@ -82,7 +82,7 @@ class Users(NamedTuple):
     history_item: Array = column(
         "i4", "item rows of the last events learned from; the n-th stands at n % history", "history", fill=-1
     )
-    history_value: Array = column("f4", "what each weighs: residual of the rating, or weight of the event", "history")
+    history_value: Array = column("f4", "v_j: 1 + residual of the rating, or weight of the event", "history")
     history_time: Array = column("u4", "event time of each, seconds since the epoch", "history")
     seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1)
     seen_count: Array = column("i4", "places taken in the chain; an item that comes back later may take another")
@@ -137,7 +137,9 @@ class Whole(NamedTuple):
     events: Array = column("i8", "events applied, those of weight 0 included", merge="sum")
     taught: Array = column("i8", "events learned from: those of weight > 0", merge="sum")
     clock: Array = column("i8", "the event clock: largest event time, ms since the epoch", merge="last")
-    value_sum: Array = column("f8", "sum of weight · target, in quarters of the scale from its middle; μ follows from it", merge="sum")
+    value_sum: Array = column(
+        "f8", "sum of weight · target, in quarters of the scale from its middle; μ follows from it", merge="sum"
+    )
     value_count: Array = column("f8", "sum of the weights of the targets", merge="sum")
 
 

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -119,11 +120,11 @@ def test_bad_frames_get_one_error_and_the_next_connection_works(tmp_path: Path) 
 
 
 def framed(message: dict[str, object]) -> bytes:
-    body = msgpack.packb(message)
+    body: bytes = msgpack.packb(message)
     return struct.pack(">I", len(body)) + body
 
 
-def read_frame(connection: socket.socket) -> dict[str, object]:
+def read_frame(connection: socket.socket) -> dict[str, Any]:
     data = b""
     while len(data) < 4 or len(data) < 4 + struct.unpack(">I", data[:4])[0]:
         piece = connection.recv(65_536)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from streammf.operations.configuration import SECTIONS
-from tests.integration.settings_table import rows
 from tests.integration.logs import made_up_log
 from tests.integration.processes import running, settings, until_events
+from tests.integration.settings_table import rows
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

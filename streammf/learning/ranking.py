@@ -1,0 +1,110 @@
+"""Learning what comes next: logistic loss on the event's item against items drawn from recent events.
+
+Rules of this file:
+1. Negatives are drawn in proportion to recent popularity, so q·z learns taste beyond popularity; answers add log-popularity
+   back (Yi et al. 2019).
+2. The step of p_u and of every y_j is the gradient at one point; items drawn twice are stepped twice, one after another.
+3. The ring of recent events is drawn from as it stands before the event itself.
+"""
+
+import numpy as np
+from numba import types
+
+from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
+from streammf.learning.arrival import count, meet, push_recent
+from streammf.learning.bounds import bounded
+from streammf.learning.compiling import inner, kernel
+from streammf.learning.draws import below, draw, event_key
+from streammf.learning.history import gather, push_history, teach_history, weigh_history
+from streammf.learning.marks import mark
+from streammf.learning.rates import RATES, Rates
+from streammf.learning.room import ROOM, Room
+from streammf.learning.tables import Array, State
+
+
+@inner
+def pair_step(q: Array, marks: Marks, rates: Rates, room: Room, item: int, label: Real, weight: Real, zz: Real) -> Real:
+    """One step of q_item on weight · log-loss(label, σ(q·z)); adds to room.pull; returns the curvature along q, |q|²σ(1-σ)."""
+    score = np.float32(0.0)
+    qq = np.float32(0.0)
+    for f in range(len(room.z)):
+        score += q[item, f] * room.z[f]
+        qq += q[item, f] * q[item, f]
+    chance = np.float32(1.0) / (np.float32(1.0) + np.exp(-score))
+    error = np.float32(weight) * (np.float32(label) - chance)
+    rate = np.float32(rates.item)
+    loss = np.float32(rates.regularisation)
+    for f in range(len(room.z)):
+        own = q[item, f]
+        room.pull[f] += error * own
+        q[item, f] = bounded(own + rate * (error * room.z[f] - loss * own))
+    curve = weight * chance * (np.float32(1.0) - chance)
+    mark(marks.items, item, rates.item * curve * zz)
+    return curve * qq
+
+
+@inner
+def ranking_step(
+    state: State, marks: Marks, rates: Rates, room: Room, user: int, item: int, weight: Real, key: int, first: int, skip: int
+) -> None:
+    """One step on an event and its negatives, draws first .. first + negatives - 1 of `key`; skip as in weigh_history."""
+    held = 0
+    if rates.history > 0:
+        held = weigh_history(state.users, rates, user, state.whole.clock[0], skip, room.share)
+    gather(state.users, state.implicit.factor, user, room.share, held, room.z)
+    zz = np.float32(0.0)
+    for f in range(len(room.z)):
+        zz += room.z[f] * room.z[f]
+        room.pull[f] = 0.0
+    q = state.items.factor
+    curve = pair_step(q, marks, rates, room, item, 1.0, weight, zz)
+    ring = min(state.whole.taught[0], len(state.recent.item))
+    if ring > 0:
+        for n in range(rates.negatives):
+            other = state.recent.item[below(draw(key, first + n), ring)]
+            if other != item:
+                curve += pair_step(q, marks, rates, room, other, 0.0, weight, zz)
+    p = state.users.factor
+    rate = np.float32(rates.user)
+    loss = np.float32(rates.regularisation)
+    for f in range(len(room.z)):
+        p[user, f] = bounded(p[user, f] + rate * (room.pull[f] - loss * p[user, f]))
+    mark(marks.users, user, rates.user * curve)
+    if held > 0:
+        teach_history(state.users, state.implicit.factor, marks.implicit, rates, user, room.share, held, room.pull, curve)
+
+
+@inner
+def rehearse_choices(state: State, marks: Marks, rates: Rates, room: Room, key: int) -> None:
+    """Learn again from random recent events, each with negatives of its own."""
+    recent = state.recent
+    held = min(state.whole.taught[0], len(recent.item))
+    for r in range(1, rates.rehearsals + 1):
+        first = r * (rates.negatives + 1)
+        n = below(draw(key, first), held)
+        item = recent.item[n]
+        ranking_step(state, marks, rates, room, recent.user[n], item, recent.weight[n], key, first + 1, item)
+
+
+@inner
+def learn_choice(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, n: int) -> None:
+    """Learn from event n of the batch."""
+    user = batch.user[n]
+    item = batch.item[n]
+    weight = meet(state, marks, batch, rates, n)
+    key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+    if weight > 0:
+        ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
+        if rates.history > 0:
+            push_history(state.users, user, item, batch.weight[n], batch.time[n])
+        push_recent(state, marks, batch, n, 1.0, weight)
+    count(state, marks, counts, batch, rates, n)
+    if weight > 0:
+        rehearse_choices(state, marks, rates, room, key)
+
+
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False)
+def learn_choices(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room) -> None:
+    """Learn from every event of the batch, in order."""
+    for n in range(len(batch.user)):
+        learn_choice(state, marks, counts, batch, rates, room, n)

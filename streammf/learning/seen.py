@@ -1,0 +1,56 @@
+"""Which items a user ever had an event on, exactly: a chain of blocks, the newest first.
+
+Rules of this file:
+1. Constant time an event: only the newest block is searched, so an item that comes back later may be noted again. Readers
+   take the chain as a set.
+2. A block is whole before anything points to it: query workers read while this writes.
+"""
+
+from numba import types
+
+from streammf.learning.arguments import Mark, array_type
+from streammf.learning.compiling import inner, kernel
+from streammf.learning.marks import mark
+from streammf.learning.tables import Array, Seen, Users
+
+
+@inner
+def note_seen(users: Users, seen: Seen, counts: Array, axis: int, marks: Mark, user: int, item: int) -> None:
+    """Add `item` to the chain of `user`. counts[axis] is the number of blocks in use."""
+    size = seen.items.shape[1]
+    block = users.seen_block[user]
+    taken = users.seen_count[user] % size
+    if block >= 0:
+        if taken == 0:
+            taken = size
+        for place in range(taken):
+            if seen.items[block, place] == item:
+                return
+    if block < 0 or taken == size:
+        fresh = counts[axis]
+        counts[axis] = fresh + 1
+        for place in range(size):
+            seen.items[fresh, place] = -1
+        seen.next[fresh] = block
+        block = fresh
+        taken = 0
+    seen.items[block, taken] = item
+    users.seen_block[user] = block
+    users.seen_count[user] += 1
+    mark(marks, block, 0.0)
+
+
+@kernel(
+    types.int64(array_type("i4", 2, readonly=True), array_type("i4", 1, readonly=True), types.int64, array_type("i4", 1)),
+    allocates=False,
+)
+def collect(items: Array, following: Array, block: int, out: Array) -> int:
+    """Write the items of the chain that begins at `block` (-1: none) into out, as many as fit; returns how many."""
+    held = 0
+    while block >= 0:
+        for place in range(items.shape[1]):
+            if items[block, place] >= 0 and held < len(out):
+                out[held] = items[block, place]
+                held += 1
+        block = following[block] if held < len(out) else -1
+    return held

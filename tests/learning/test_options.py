@@ -1,0 +1,47 @@
+"""Learning options: own defaults per objective, bounds, and what the tables take of them."""
+
+import msgspec
+import pytest
+
+from streammf.learning.options import DEFAULTS, LearningOptions
+from streammf.learning.tables import TABLES, Axis, Dimensions, row_bytes
+
+
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+def test_each_objective_brings_its_own_defaults(objective: str) -> None:
+    options = msgspec.convert({"objective": objective}, LearningOptions)
+    assert {name: getattr(options, name) for name in DEFAULTS[objective]} == DEFAULTS[objective]
+
+
+def test_what_is_given_stays() -> None:
+    options = LearningOptions(objective="rating", rehearsals=0, user_rate=0.0, history=7)
+    assert (options.rehearsals, options.user_rate, options.history) == (0, 0.0, 7)
+    again = msgspec.convert(msgspec.to_builtins(options), LearningOptions)
+    assert again == options
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"user_rate": -1.0},
+        {"rehearsals": -1},
+        {"scale": (5.0, 1.0)},
+        {"scale": (float("nan"), 1.0)},
+        {"types": {"click": float("nan")}},
+        {"rank_decay": 0.0},
+        {"popularity_half_life": float("inf")},
+        {"learning_rate": 0.1},
+    ],
+)
+def test_nonsense_is_refused(choice: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(choice, LearningOptions)
+
+
+def test_a_history_that_is_off_leaves_no_empty_column() -> None:
+    assert LearningOptions(history=0, factors=8, recent=9).dimensions == Dimensions(factors=8, history=1, recent=9)
+
+
+def test_a_ranking_user_takes_at_most_600_bytes() -> None:
+    dimensions = LearningOptions().dimensions
+    assert sum(row_bytes(table, dimensions) for table in TABLES if table.axis == Axis.USER) <= 600

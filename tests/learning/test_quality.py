@@ -1,0 +1,121 @@
+"""How good the model is in one pass with its default options: every event is foretold, then learned from."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from river import optim, reco
+
+from streammf.learning.arguments import Batch
+from streammf.learning.measures import Errors, errors, foretell_ratings, rank_choices, recall
+from streammf.learning.options import LearningOptions
+from tests.learning.arrays import model
+from tests.learning.worlds import MOVIELENS, made_up, read, real
+
+#: River's model and nothing else: no history, no rehearsal, no decay, constant rates. River's gradient is twice ours.
+PLAIN: dict[str, Any] = {
+    "factors": 10,
+    "history": 0,
+    "rehearsals": 0,
+    "regularisation": 0.0,
+    "bias_regularisation": 0.0,
+    "user_half_life": 0.0,
+    "late_half_life": 0.0,
+    "popularity_half_life": 0.0,
+}
+#: log-popularity alone.
+POPULARITY: dict[str, Any] = {"history": 0, "rehearsals": 0, "negatives": 0, "user_rate": 0.0, "item_rate": 0.0}
+
+
+def ratings(log: Batch, **choice: Any) -> Errors:
+    """Errors of our predictions."""
+    options = LearningOptions(objective="rating", **choice)
+    made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
+    return errors(foretell_ratings(*made, log, options), log.value)
+
+
+def rivers(log: Batch, bias_rate: float, rate: float) -> Errors:
+    """Errors of River's biased matrix factorisation, cut to the scale as ours are."""
+    peer: Any = reco.BiasedMF(
+        n_factors=10,
+        bias_optimizer=optim.SGD(bias_rate),
+        latent_optimizer=optim.SGD(rate),
+        latent_initializer=optim.initializers.Normal(mu=0.0, sigma=0.1, seed=71),
+    )
+    foretold = []
+    for user, item, value in zip(log.user.tolist(), log.item.tolist(), log.value.tolist(), strict=True):
+        foretold.append(peer.predict_one(user, item))
+        peer.learn_one(user, item, value)
+    return errors(np.clip(foretold, 1, 5), log.value)
+
+
+def hits(log: Batch, every: int = 1, **choice: Any) -> float:
+    """recall@10 over the events after the first tenth."""
+    options = LearningOptions(**choice)
+    made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
+    return recall(rank_choices(*made, log, options, every)[len(log.user) // 10 :], 10)
+
+
+def require(name: str) -> Any:
+    """The path of a real log; skips the test where there is none."""
+    path = real(name)
+    if path is None:
+        pytest.skip(f"STREAMMF_TEST_DATA names no folder with {name}")
+    return path
+
+
+@pytest.mark.data
+def test_movielens_ratings_are_foretold_better_than_by_river() -> None:
+    log = read(require(MOVIELENS))
+    ours, peer = ratings(log), rivers(log, bias_rate=0.025, rate=0.05)
+    assert ours.rmse <= 0.938
+    assert ours.mae <= 0.740
+    assert ours.rmse <= peer.rmse - 0.01
+    assert ours.mae <= peer.mae - 0.01
+
+
+@pytest.mark.data
+def test_movielens_choices_are_ranked_better_than_by_popularity() -> None:
+    log = read(require(MOVIELENS), at_least=5)
+    ours = hits(log)
+    assert ours >= 0.148
+    assert ours >= 1.25 * hits(log, **POPULARITY)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "every", "bar"), [("yoochoose-100k-sample", 7, 2.0), ("amazon-musical-instruments-5core", 1, 1.05)]
+)
+def test_the_same_defaults_beat_popularity_on_other_logs(name: str, every: int, bar: float) -> None:
+    log = read(require(f"{name}.csv.gz"))
+    assert hits(log, every) >= bar * hits(log, every, **POPULARITY)
+
+
+@pytest.mark.data
+def test_the_same_defaults_foretell_ratings_of_a_tiny_sparse_log() -> None:
+    log = read(require("amazon-musical-instruments-5core.csv.gz"))
+    ours, mean = ratings(log), errors(np.full(len(log.value), log.value.mean()), log.value)
+    assert ours.rmse < mean.rmse
+    assert ours.mae < mean.mae
+
+
+def test_made_up_ratings_are_foretold_better_than_by_biases_or_by_river() -> None:
+    log = made_up()
+    ours = ratings(log)
+    biases = ratings(log, history=0, user_rate=0.0, item_rate=0.0)
+    assert ours.rmse <= biases.rmse - 0.02
+    assert ours.rmse <= rivers(log, bias_rate=0.025, rate=0.05).rmse - 0.02
+
+
+def test_made_up_choices_are_ranked_better_than_by_popularity() -> None:
+    log = made_up()
+    assert hits(log) >= 1.3 * hits(log, **POPULARITY)
+
+
+@pytest.mark.parametrize(("bias_rate", "rate"), [(0.01, 0.01), (0.025, 0.025)])
+def test_the_plain_setting_is_rivers_model(bias_rate: float, rate: float) -> None:
+    path = real(MOVIELENS)
+    log = read(path) if path else made_up()
+    rates = {"bias_rate": 2 * bias_rate, "bias_prior": 0.5 / bias_rate, "user_rate": 2 * rate, "item_rate": 2 * rate}
+    ours = ratings(log, **rates, **PLAIN)
+    assert ours.rmse == pytest.approx(rivers(log, bias_rate, rate).rmse, abs=0.003)
