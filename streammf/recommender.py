@@ -29,7 +29,7 @@ from streammf.state.memory import Memory
 from streammf.state.meta import NO_LOG, Position, first_meta
 from streammf.state.model import Model
 from streammf.state.options import SETTINGS, Limits, StoreOptions
-from streammf.state.records import Copier
+from streammf.state.changes import Copier
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.state.view import View

@@ -211,7 +211,7 @@ def learn_choices(state: State, counts: Any, batch: Batch, options: LearningOpti
         weight = meet(state, options, batch, n)
         if weight > 0:
             ranking_step(state, options, user, item, weight, others(1), skip=-1)
-            push(state, options, batch, n, float(batch.weight[n]), 1.0, weight)
+            push(state, options, batch, n, 1.0, 1.0, weight)
         count(state, counts, options, batch, n)
         for r in range(1, options.rehearsals + 1 if weight > 0 else 0):
             first = r * (options.negatives + 1)

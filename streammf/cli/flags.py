@@ -26,6 +26,9 @@ port_flag: Final = click.option("--port", type=int, help="Port to listen on: ser
 parent_flag: Final = click.option(
     "--parent", type=int, hidden=True, help="Stop when this process is gone: how `up` starts its children."
 )
+number_flag: Final = click.option(
+    "--number", type=int, default=1, hidden=True, help="Which of several workers this is: under what its numbers stand."
+)
 
 _SOURCE_FLAGS: Final = (
     click.option("--source", metavar="KIND", help="log, file or kafka: source.kind."),
@@ -66,7 +69,8 @@ def settings(section: str, flags: Mapping[str, tuple[str, object]]) -> Flags:
 
 
 def as_environment(flags: Flags) -> dict[str, str]:
-    """Flags as the variables that say the same."""
+    """Flags as the variables that say the same to a child; telemetry is the parent's, for all its children."""
+    flags = flags | settings("telemetry", {"enabled": ("its parent", False)})
     return {
         f"STREAMMF_{section}__{key}".upper(): toml(setting.value)
         for section, values in flags.items()

@@ -15,6 +15,7 @@ from streammf.cli.flags import (
     as_environment,
     config_flag,
     host_flag,
+    number_flag,
     parent_flag,
     port_flag,
     serving_settings,
@@ -40,8 +41,15 @@ Examples:
 @click.option("--live", help="Folder of the live memory: live.path. Default: that of the configured store.")
 @config_flag
 @parent_flag
+@number_flag
 def command(
-    workers: int | None, host: str | None, port: int | None, live: str | None, file: str | None, parent: int | None
+    workers: int | None,
+    host: str | None,
+    port: int | None,
+    live: str | None,
+    file: str | None,
+    parent: int | None,
+    number: int,
 ) -> None:
     """Answer queries from the live memory, until SIGTERM or Ctrl-C. It may start before the trainer."""
     begin(parent)
@@ -49,13 +57,15 @@ def command(
     configuration = load(file, flags=flags)
     options = configuration.of(ServingOptions)
     if options.workers == 1:
-        return _serve(configuration, options)
-    with hold(options.host, options.port) as held:
+        return _serve(configuration, options, number)
+    from streammf.operations.telemetry import WORKERS, telemetry_of  # noqa: PLC0415 - loads numpy and prometheus_client
+
+    with hold(options.host, options.port) as held, telemetry_of(configuration, WORKERS) as asked_at:
         flags |= serving_settings(options.host, held.getsockname()[1], None)
         children = worker_children(options.workers, file, flags)
         where = f"{options.host}:{held.getsockname()[1]}"
         supervisor = Supervisor([children], lambda line: click.echo(line, err=True))
-        asyncio.run(supervisor.run(lambda words: say_ready(f"{where}, {options.workers} workers")))
+        asyncio.run(supervisor.run(lambda words: say_ready(f"{where}, {options.workers} workers{asked_at}")))
     return None
 
 
@@ -63,15 +73,17 @@ def worker_children(count: int, file: str | None, flags: Flags) -> list[Child]:
     """The commands of `count` workers that share an address."""
     arguments = ["serve", "--workers", "1", "--parent", str(os.getpid()), *(["--config", file] if file else [])]
     environment = os.environ | as_environment(flags)
-    return [Child(f"worker {n}", own_command(*arguments), environment) for n in range(1, count + 1)]
+    return [Child(f"worker {n}", own_command(*arguments, "--number", str(n)), environment) for n in range(1, count + 1)]
 
 
-def _serve(configuration: Configuration, options: ServingOptions) -> None:
+def _serve(configuration: Configuration, options: ServingOptions, number: int) -> None:
     from streammf.learning import compiling  # noqa: PLC0415 - these load numba and the kernels
-    from streammf.serving.worker import run_worker  # noqa: PLC0415
-    from streammf.state.live import LiveOptions, live_path  # noqa: PLC0415
-    from streammf.state.store import StoreOptions  # noqa: PLC0415
+    from streammf.operations.telemetry import WORKERS, telemetry_of  # noqa: PLC0415
+    from streammf.serving.worker import counting_block, run_worker  # noqa: PLC0415
+    from streammf.state.options import LiveOptions, StoreOptions, live_path  # noqa: PLC0415
 
     base = live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path))
-    compiling.ready(say_compiling)
-    run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}"))
+    block = counting_block(base, number)
+    with telemetry_of(configuration, WORKERS, block) as asked_at:
+        compiling.ready(say_compiling)
+        run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}{asked_at}"), block)

@@ -36,7 +36,8 @@ def create(target: str | None, store: str | None, file: str | None, as_json: boo
     Default: a folder named by the time, in store.snapshots.
     """
     from streammf.state import snapshots  # noqa: PLC0415 - loads numba and LMDB
-    from streammf.state.store import Store, StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+    from streammf.state.options import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+    from streammf.state.store import Store  # noqa: PLC0415 - loads numba and LMDB
 
     options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
     with Store.open_readonly(Path(options.path)) as opened:
@@ -54,7 +55,7 @@ def create(target: str | None, store: str | None, file: str | None, as_json: boo
 def restore(snapshot: str, overwrite: bool, store: str | None, file: str | None, as_json: bool) -> None:
     """Make the store what it was when SNAPSHOT was taken. The trainer must be stopped; it then learns on from there."""
     from streammf.state import snapshots  # noqa: PLC0415 - loads numba and LMDB
-    from streammf.state.store import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+    from streammf.state.options import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
 
     options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
     manifest = snapshots.restore(Path(snapshot), Path(options.path), overwrite=overwrite)
@@ -73,7 +74,7 @@ def digest(path: str | None, side: Literal["all", "items", "users"], store: str 
     """
     from streammf.state import snapshots  # noqa: PLC0415 - loads numba and LMDB
     from streammf.state.digest import digest as digest_of  # noqa: PLC0415 - loads numba and LMDB
-    from streammf.state.store import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+    from streammf.state.options import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
 
     options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
     with snapshots.opened(Path(path or options.path)) as opened:
@@ -87,7 +88,7 @@ def digest(path: str | None, side: Literal["all", "items", "users"], store: str 
 def listing(folder: str | None, file: str | None, as_json: bool) -> None:
     """Name the snapshots in FOLDER, oldest first. Default: store.snapshots."""
     from streammf.state import snapshots  # noqa: PLC0415 - loads numba and LMDB
-    from streammf.state.store import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+    from streammf.state.options import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
 
     for path, manifest in snapshots.listing(Path(folder or load(file).of(StoreOptions).snapshots)):
         _say(as_json, path, manifest, f"{path}  {manifest.created}  {manifest.events:,} events  {manifest.bytes:,} bytes")

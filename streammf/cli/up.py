@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 import click
 
@@ -53,7 +54,11 @@ def command(
     flags = source_settings(source, path, bootstrap, topics) | serving_settings(host, port, workers)
     configuration = load(file, flags=flags)
     options = configuration.of(ServingOptions)
-    with hold(options.host, options.port) as held:
+    from streammf.operations.telemetry import ALL, telemetry_of  # noqa: PLC0415 - these load numpy and prometheus_client
+    from streammf.state.generation import remove  # noqa: PLC0415
+    from streammf.state.options import LiveOptions, StoreOptions, live_path  # noqa: PLC0415
+
+    with hold(options.host, options.port) as held, telemetry_of(configuration, ALL) as asked_at:
         port = held.getsockname()[1]
         flags |= serving_settings(options.host, port, None)
         arguments = ["train", "--parent", str(os.getpid()), *(["--config", file] if file else [])]
@@ -67,8 +72,6 @@ def command(
         supervisor = Supervisor(stages, lambda line: click.echo(line, err=True))
         where = f"{options.workers} workers answer at {options.host}:{port}"
         try:
-            asyncio.run(supervisor.run(lambda words: say_ready(f"{where}; {words['trainer']}")))
+            asyncio.run(supervisor.run(lambda words: say_ready(f"{where}; {words['trainer']}{asked_at}")))
         finally:
-            from streammf.operations.training import give_back  # noqa: PLC0415 - loads numba, which `up` needs only to end
-
-            give_back(configuration)
+            remove(live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path)))

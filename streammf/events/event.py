@@ -23,6 +23,10 @@ MOST_VALUE: Final = 1e6
 #: ms since the epoch: from 1970 to 2106, where seconds still fit 32 bits unsigned.
 MOST_TIME: Final = 4_294_967_295_000
 
+#: Why a record cannot be learned from. `malformed`: no JSON or MessagePack map; `missing`: user or item; `id`, `type`,
+#: `value`, `time`: that field is of the wrong kind or out of range.
+REASONS: Final = ("malformed", "missing", "id", "type", "value", "time", "unknown_type", "control", "null")
+
 #: Types that change state other than by learning. They never count as clicks.
 CONTROL_TYPES: Final = frozenset({"forget_user", "delete_item", "item", "user"})
 
@@ -48,8 +52,7 @@ class Rejected:
     partition: Partition
     offset: int
     reason: str
-    """One word of a closed set: `malformed` (no JSON or MessagePack map), `missing` (user or item), `id`, `type`,
-    `value` or `time` (that field is of the wrong kind or out of range), `unknown_type`, `control`, `null`."""
+    """One of REASONS."""
     detail: str
     value: bytes | None
     key: bytes | None

@@ -15,7 +15,7 @@ from streammf.errors import DataLossError, SourceError
 from streammf.events.csv_rows import HEADER, columns_of, encode_row
 from streammf.events.lines import Lines
 from streammf.events.records import PlainRecords, one_partition
-from streammf.events.source import Partition
+from streammf.events.source import Partition, Standing
 
 _COMPRESSIONS: Final = frozenset({".gz", ".zst"})
 #: Bytes whose hash is the file's identity: few, so that a file that grows stays the same log once it has so many.
@@ -85,6 +85,11 @@ class FileSource:
             self._count = sum(map(len, lines)) - int(self._is_csv)
             lines.close()
         return {self._partition: self._count}
+
+    def standing(self) -> Standing:
+        """As `ends`."""
+        ends = self.ends()
+        return Standing(ends, ends, "")
 
     def advise(self, positions: Mapping[Partition, int]) -> None:
         """A file keeps no positions."""

@@ -23,7 +23,7 @@ from streammf.errors import DataLossError, SourceError
 from streammf.events.kafka_cluster import Cluster
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.kafka_sink import KafkaSink, create_topic
-from streammf.events.source import Partition
+from streammf.events.source import Partition, Standing
 
 __all__ = ["KafkaOptions", "KafkaRecords", "KafkaSink", "KafkaSource", "create_topic"]
 
@@ -44,10 +44,8 @@ _EXACT: Final = {
     "enable.partition.eof": False,
 }
 #: Errors that librdkafka mends by itself, at the same position.
-_PASSING: Final = frozenset(
-    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
-)
-#: s that `ends` waits for a cluster that may be away.
+_PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE})
+#: s that `standing` waits for a cluster that may be away.
 _ENDS_SECONDS: Final = 2.0
 #: s that `close` waits; what is left then dies with the process.
 _CLOSE_SECONDS: Final = 3.0
@@ -84,7 +82,8 @@ class KafkaRecords:
 class KafkaSource:
     """All partitions of some topics, from positions that the caller keeps.
 
-    One thread polls, seeks, asks for positions and closes; `ends`, `topic_ids`, `advise` and `connected` are for any.
+    One thread polls, seeks, asks for positions and closes; `standing`, `ends`, `topic_ids`, `advise` and `connected` are for
+    any.
     """
 
     exhausted = False
@@ -104,6 +103,7 @@ class KafkaSource:
         self._assigned = False
         self._next = np.zeros(len(self.partitions), np.int64)
         self._ends: dict[Partition, int] = {}
+        self._readable: dict[Partition, int] = {}
         self._advice: list[TopicPartition] = []
         self._closed = False
         self.seek({})
@@ -115,7 +115,7 @@ class KafkaSource:
 
     @property
     def connected(self) -> bool:
-        """False from when all brokers are known to be away until one has answered again, to `poll` or to `ends`."""
+        """False from when all brokers are known to be away until one has answered again, to `poll` or to `standing`."""
         return not self.trouble
 
     def topic_ids(self) -> dict[str, str]:
@@ -167,8 +167,14 @@ class KafkaSource:
 
     def ends(self) -> dict[Partition, int]:
         """Ends with open transactions included; the last known ones while no broker answers."""
-        self._ends = self._cluster.ends_now(self.partitions, _ENDS_SECONDS) or self._ends
-        return dict(self._ends)
+        return dict(self.standing().ends)
+
+    def standing(self) -> Standing:
+        """The last known ends while no broker answers."""
+        standing = self._cluster.standing(self.partitions, _ENDS_SECONDS)
+        if not standing.trouble:
+            self._ends, self._readable = dict(standing.ends), dict(standing.readable)
+        return Standing(self._ends, self._readable, standing.trouble or self.trouble)
 
     def advise(self, positions: Mapping[Partition, int]) -> None:
         """Show these positions to Kafka's lag tools, with the next poll; whether that succeeds changes nothing here."""

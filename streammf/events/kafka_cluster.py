@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from streammf.errors import ConfigurationError, SourceError
 from streammf.events.kafka_options import KafkaOptions
-from streammf.events.source import Partition
+from streammf.events.source import Partition, Standing
 
 Answer = TypeVar("Answer")
 
@@ -33,6 +33,10 @@ LASTING: Final = frozenset(
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.POLICY_VIOLATION,
     }
+)
+#: Another broker leads the partition now, or the same one for the second time.
+_OTHER_LEADER: Final = frozenset(
+    {KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION}
 )
 #: s between two questions.
 PAUSE: Final = 0.05
@@ -130,14 +134,16 @@ class Cluster:
         """Each partition's next offset to be written, open transactions included."""
         return self._ask("where its partitions end", lambda: self._offsets(partitions, OffsetSpec.latest()))
 
-    def ends_now(self, partitions: Sequence[Partition], seconds: float) -> dict[Partition, int] | None:
-        """`ends` from one question that waits `seconds` at most; None where nobody answers."""
+    def standing(self, partitions: Sequence[Partition], seconds: float) -> Standing:
+        """Ends from one question that waits `seconds` at most; none, and the reason, where nobody answers."""
         try:
+            # asked first, so that it is never beyond the end
+            readable = self._offsets(partitions, OffsetSpec.latest(), seconds, IsolationLevel.READ_COMMITTED)
             ends = self._offsets(partitions, OffsetSpec.latest(), seconds)
-        except KafkaException:
-            return None
+        except KafkaException as error:
+            return Standing({}, {}, self.connection.why(reason_of(error)))
         self.connection.answered()
-        return ends
+        return Standing(ends, readable, "")
 
     def settings(self, topic: str) -> dict[str, str]:
         """A topic's settings, the cluster's defaults included."""
@@ -166,14 +172,25 @@ class Cluster:
         self.beginnings(self.partitions([name]))
         return True
 
-    def _offsets(self, partitions: Sequence[Partition], spec: OffsetSpec, seconds: float = 5.0) -> dict[Partition, int]:
+    def _offsets(
+        self,
+        partitions: Sequence[Partition],
+        spec: OffsetSpec,
+        seconds: float = 5.0,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[Partition, int]:
         self._admin.poll(0)  # only here does this client tell error_cb what it has met
         futures = self._admin.list_offsets(
             {TopicPartition(*partition): spec for partition in partitions},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=isolation,
             request_timeout=seconds,
         )
-        return {Partition(asked.topic, asked.partition): future.result().offset for asked, future in futures.items()}
+        try:
+            return {Partition(asked.topic, asked.partition): future.result().offset for asked, future in futures.items()}
+        except KafkaException as error:
+            if reason_of(error).code() in _OTHER_LEADER:  # the client goes on asking with what it knows of the leader
+                self._admin.list_topics(timeout=1)
+            raise
 
     def _ask(self, what: str, question: Callable[[], Answer]) -> Answer:
         deadline = time.monotonic() + self.options.connect_seconds

@@ -68,9 +68,7 @@ class Lines:
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > MOST_LINE_BYTES:
-            raise SourceError(
-                f"{self._path} has a line of more than {MOST_LINE_BYTES} bytes: it is not a log of events"
-            )
+            raise SourceError(f"{self._path} has a line of more than {MOST_LINE_BYTES} bytes: it is not a log of events")
         return lines
 
 

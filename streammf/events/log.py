@@ -21,7 +21,7 @@ from streammf.errors import DataLossError, SourceError
 from streammf.events.log_folder import CHUNK_BYTES, LogFolder
 from streammf.events.records import PlainRecords, one_partition
 from streammf.events.segment import MOST_RECORD_BYTES, Scanned, pack, scan
-from streammf.events.source import Partition
+from streammf.events.source import Partition, Standing
 
 DEFAULT_SEGMENT_MIB: Final = 64
 #: A sink that collected so many bytes flushes by itself.
@@ -96,6 +96,11 @@ class LogSource:
         """The next offset that will be written, of what is durable."""
         return {self._partition: self._folder.end().next}
 
+    def standing(self) -> Standing:
+        """All that is durable can be read."""
+        ends = self.ends()
+        return Standing(ends, ends, "")
+
     def advise(self, positions: Mapping[Partition, int]) -> None:
         """The embedded log keeps nobody's positions."""
 
@@ -132,9 +137,7 @@ class LogSource:
             scanned = scan(self._data, 0, most)
         if not scanned.values:
             place = f"{self._folder.segment(self._first)} is damaged at byte {self._at}"
-            raise SourceError(
-                f"{place}: record {self._next} does not match its checksum; put the file back from a copy"
-            )
+            raise SourceError(f"{place}: record {self._next} does not match its checksum; put the file back from a copy")
         return scanned
 
     def _take(self, scanned: Scanned) -> None:
@@ -201,9 +204,7 @@ class LogSink:
             records, self._collected = self._collected, []
             try:
                 with self._folder.locked():
-                    end = self._folder.append(
-                        self._folder.settle(), b"".join(records), len(records), self._segment_bytes
-                    )
+                    end = self._folder.append(self._folder.settle(), b"".join(records), len(records), self._segment_bytes)
             except SourceError:
                 self._collected = records
                 raise

@@ -65,9 +65,7 @@ class LogFolder:
         except OSError as error:
             raise SourceError(f"the log {self.path} cannot be read: {error.strerror}") from error
         if not text.startswith(_ID_PREFIX) or not text.endswith("\n"):
-            raise SourceError(
-                f"{self.path} is not an embedded log that this release can read: {text[:60]!r} in its file 'id'"
-            )
+            raise SourceError(f"{self.path} is not an embedded log that this release can read: {text[:60]!r} in its file 'id'")
         return text.removeprefix(_ID_PREFIX).strip()
 
     def segment(self, first: int) -> Path:

@@ -47,3 +47,8 @@ def one_partition(
         timestamps=timestamps,
         keys=keys,
     )
+
+
+def nothing(positions: Mapping[Partition, int]) -> PlainRecords:
+    """A batch without a record, that ends at these positions: they moved over what is the log's own."""
+    return PlainRecords([], np.zeros(0, np.int32), np.zeros(0, np.int64), positions, [], [])

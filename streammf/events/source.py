@@ -21,6 +21,17 @@ class Partition(NamedTuple):
     number: int
 
 
+class Standing(NamedTuple):
+    """How a log stands, as far as it is known."""
+
+    ends: Mapping[Partition, int]
+    """The next offset that will be written to each partition, open transactions included."""
+    readable: Mapping[Partition, int]
+    """Up to where each can be read: an open transaction stops readers before it, and they are not caught up then."""
+    trouble: str
+    """Why the log cannot be reached at the moment; empty where it can."""
+
+
 class Records(Protocol):
     """A batch of raw records, in the order in which they are to be learned from.
 
@@ -86,6 +97,13 @@ class Source(Protocol):
 
     def ends(self) -> dict[Partition, int]:
         """The next offset that will be written to each partition, for lag; may ask the log."""
+        ...
+
+    def standing(self) -> Standing:
+        """Ends and trouble, for those who watch; may ask the log, for some seconds. From any thread.
+
+        A log that cannot be reached is not an error here. Raises SourceError where it can never be read again.
+        """
         ...
 
     def advise(self, positions: Mapping[Partition, int]) -> None:

@@ -9,7 +9,8 @@ Rules of this file:
 4. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from streammf.learning.arguments import frozen
 from streammf.learning.mean import mean_rating
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import Rates, rates
-from streammf.learning.room import room
-from streammf.learning.scan import best, closest, popularity_at
+from streammf.learning.room import Room, room
+from streammf.learning.scan import BLOCK, best, closest, popularity_at
 from streammf.learning.seen import collect
 from streammf.learning.tables import Array, Axis, State
 from streammf.learning.taste import taste
@@ -32,7 +33,13 @@ class Ranked(NamedTuple):
     personal: bool  # False: nothing is known of this user's taste, and the items are simply popular
 
 
-NO_VECTOR: Final[Array] = np.empty(0, np.float32)
+class Asked(NamedTuple):
+    """What a user, or somebody without a row, wants recommended."""
+
+    user_row: int  # -1: somebody without a row
+    history: Array  # int32, the item rows that this somebody met, the newest last
+    k: int  # most items
+    exclude: Array  # int32, item rows in any order; -1 excludes nothing
 
 
 def user_vector(state: State, options: LearningOptions, user_row: int) -> Array:
@@ -42,9 +49,8 @@ def user_vector(state: State, options: LearningOptions, user_row: int) -> Array:
     return space.z
 
 
-def visitor_vector(state: State, options: LearningOptions, history: Array) -> Array:
+def visitor_vector(state: State, numbers: Rates, history: Array) -> Array:
     """z of somebody without a row who met these items, the newest last: what their history says, without a p."""
-    numbers = rates(options)
     rows = history[::-1][: max(numbers.history, 1)]
     weights = numbers.rank_decay ** np.arange(len(rows))
     weights /= np.sqrt(weights.sum())
@@ -55,27 +61,27 @@ def recommend(
     state: State, counts: Array, options: LearningOptions, user_row: int, history: Array, k: int, exclude: Array
 ) -> Ranked:
     """The k best items for a user, or (user_row < 0) for somebody who met the items `history`, the newest last."""
-    if user_row >= 0 and state.users.taught[user_row] > 0:
-        vector = user_vector(state, options, user_row)
-        bias = float(state.users.bias[user_row])
-    elif user_row < 0 and len(history):
-        vector = visitor_vector(state, options, history)
-        bias = 0.0
-    else:
-        return popular(state, counts, options, k, exclude)
+    return recommend_many(state, counts, options, [Asked(user_row, history, k, exclude)])[0]
+
+
+def recommend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
+    """The best items for each who asked: bit for bit what `recommend` finds for each alone, in less time."""
     numbers = rates(options)
-    if options.objective == "ranking":
-        rows, scores = _scan(state, counts, numbers, vector, 0.0, 1.0, k, exclude)
-        return Ranked(rows, scores, personal=True)
-    rows, scores = _scan(state, counts, numbers, vector, 1.0, 0.0, k, exclude)
-    expected = numbers.middle + numbers.quarter * (mean_rating(state.whole) + bias + scores)
-    return Ranked(rows, expected.astype(np.float32), personal=True)
+    space = room(options.dimensions)
+    vectors = np.empty((len(asked), options.factors), np.float32)
+    personal = [_write_vector(state, numbers, space, one, out) for one, out in zip(asked, vectors, strict=True)]
+    knowing = [n for n, has_taste in enumerate(personal) if has_taste]
+    others = [n for n, has_taste in enumerate(personal) if not has_taste]
+    lists = {
+        True: iter(_by_taste(state, counts, options, numbers, vectors[knowing], [asked[n] for n in knowing])),
+        False: iter(_scan(state, counts, numbers, vectors[others, :0], 0.0, 1.0, [asked[n] for n in others])),
+    }
+    return [Ranked(*next(lists[has_taste]), has_taste) for has_taste in personal]
 
 
 def popular(state: State, counts: Array, options: LearningOptions, k: int, exclude: Array) -> Ranked:
     """The k most popular items at the event clock; the score is the log of the decayed number of events."""
-    rows, scores = _scan(state, counts, rates(options), NO_VECTOR, 0.0, 1.0, k, exclude)
-    return Ranked(rows, scores, personal=False)
+    return recommend(state, counts, options, -1, exclude[:0], k, exclude)
 
 
 def similar_items(state: State, counts: Array, options: LearningOptions, item_row: int, k: int) -> Ranked:
@@ -108,41 +114,77 @@ def seen_items(state: State, user_row: int) -> Array:
     block = int(state.users.seen_block[user_row])
     # read after the block: a trainer that writes meanwhile counts an item after it has linked it
     noted = np.empty(int(state.users.seen_count[user_row]) + 2 * state.seen.items.shape[1], np.int32)
-    rows: Array = np.unique(noted[: collect(state.seen.items, state.seen.next, block, noted)])
-    return rows
+    rows: Array = noted[: collect(state.seen.items, state.seen.next, block, noted)]
+    rows.sort()
+    first = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    return rows[first]
 
 
 def _fade(state: State, numbers: Rates) -> float:
     return numbers.popularity_decay * float(state.whole.clock[0])
 
 
+def _write_vector(state: State, numbers: Rates, space: Room, one: Asked, out: Array) -> bool:
+    """Write the z that answers start from; False: nothing is known of this taste."""
+    if one.user_row >= 0 and state.users.taught[one.user_row] > 0:
+        own = Room(out, space.pull, space.share)
+        taste(state.users, state.implicit.factor, numbers, own, one.user_row, int(state.whole.clock[0]))
+        return True
+    if one.user_row < 0 and len(one.history):
+        out[:] = visitor_vector(state, numbers, one.history)
+        return True
+    return False
+
+
+def _by_taste(
+    state: State, counts: Array, options: LearningOptions, numbers: Rates, vectors: Array, asked: Sequence[Asked]
+) -> list[tuple[Array, Array]]:
+    if options.objective == "ranking":
+        return _scan(state, counts, numbers, vectors, 0.0, 1.0, asked)
+    found = []
+    mean = mean_rating(state.whole)
+    for one, (rows, scores) in zip(asked, _scan(state, counts, numbers, vectors, 1.0, 0.0, asked), strict=True):
+        bias = float(state.users.bias[one.user_row]) if one.user_row >= 0 else 0.0
+        found.append((rows, (numbers.middle + numbers.quarter * (mean + bias + scores)).astype(np.float32)))
+    return found
+
+
 def _scan(
     state: State,
     counts: Array,
     numbers: Rates,
-    vector: Array,
+    vectors: Array,
     bias_weight: float,
     popularity_weight: float,
-    k: int,
-    exclude: Array,
-) -> tuple[Array, Array]:
-    n = int(counts[Axis.ITEM])
-    rows = np.empty(min(k, n), np.int32)
-    scores = np.empty(len(rows), np.float32)
-    if not len(rows):
-        return rows, scores
+    asked: Sequence[Asked],
+) -> list[tuple[Array, Array]]:
+    """(rows, scores) for each who asked. vectors: (m, k), or (m, 0) for what is the same for all."""
+    n, m = int(counts[Axis.ITEM]), len(asked)
+    if not n or not m:
+        return [(np.empty(0, np.int32), np.empty(0, np.float32))] * m
+    wanted = np.array([max(min(one.k, n), 1) for one in asked])
+    excluded = [np.sort(one.exclude) for one in asked]
+    rows = np.empty((m, wanted.max()), np.int32)
+    scores = np.empty(rows.shape, np.float32)
+    held = np.empty(m, np.int64)
     items = state.items
-    held = best(
+    best(
         items.factor[:n],
-        frozen(vector),
+        frozen(vectors),
         items.events[:n],
         items.bias[:n],
         items.log_popularity[:n],
         np.float32(bias_weight),
         np.float32(popularity_weight),
         _fade(state, numbers),
-        frozen(np.unique(exclude[exclude >= 0])),
+        frozen(np.concatenate(excluded)),
+        frozen(np.cumsum([0, *map(len, excluded)])),
+        frozen(wanted),
+        np.empty((2, BLOCK), np.float32),
         rows,
         scores,
+        held,
     )
-    return rows[:held], scores[:held]
+    lengths = [min(found, one.k) for found, one in zip(held.tolist(), asked, strict=True)]
+    return [(rows[u, :length], scores[u, :length]) for u, length in enumerate(lengths)]

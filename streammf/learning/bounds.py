@@ -11,7 +11,7 @@ import numpy as np
 from streammf.learning.arguments import Real
 from streammf.learning.compiling import inner
 
-#: Largest |coordinate| of a vector. On the logs that the defaults were tuned on the largest is below 4.
+#: Largest |coordinate| of a vector. The largest on any log tried with the defaults is below 3.
 MOST = np.float32(16.0)
 #: Largest |error| of a rating, in quarters of the scale: the whole scale.
 MOST_ERROR = 4.0

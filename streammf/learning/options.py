@@ -24,10 +24,10 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
         "history": 32,
         "recent": 20_000,
         "rehearsals": 4,
-        "user_rate": 0.04,
-        "item_rate": 0.05,
-        "history_rate": 0.1,
-        "regularisation": 0.002,
+        "user_rate": 0.03,
+        "item_rate": 0.04,
+        "history_rate": 0.07,
+        "regularisation": 0.005,
         "rank_decay": 0.9,
         "history_half_life": 0.0,
         "popularity_half_life": 180.0,
@@ -50,7 +50,9 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
     },
 }
 
-TYPES: Final = {"click": 1.0, "view": 0.5, "play": 1.0, "like": 2.0, "cart": 2.0, "purchase": 3.0, "rating": 1.0}
+#: The learning rates are tuned for weights around 1: a log of nothing but weight 2 loses up to 4 % of its recall
+#: on the real logs tried, a quarter on a noisy made-up one.
+TYPES: Final = {"click": 1.0, "view": 0.5, "play": 1.0, "like": 1.5, "cart": 1.5, "purchase": 2.0, "rating": 1.0}
 
 Rate = Annotated[float, Meta(ge=0.0, le=100.0)]
 Days = Annotated[float, Meta(ge=0.0, le=100_000.0)]
@@ -118,7 +120,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Days behind the event clock at which a late event teaches half."""
 
     types: dict[str, Weight] = msgspec.field(default_factory=TYPES.copy)
-    """What an event of each type weighs. 0: it makes the item seen and teaches nothing. Other types are refused."""
+    """What an event of each type weighs, in loss and popularity. 0: the item is seen, nothing is taught. Others are refused."""
 
     positive_from: float = 0.0
     """Ranking: an event whose value is below makes the item seen and teaches nothing."""

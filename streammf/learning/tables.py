@@ -82,7 +82,7 @@ class Users(NamedTuple):
     history_item: Array = column(
         "i4", "item rows of the last events learned from; the n-th stands at n % history", "history", fill=-1
     )
-    history_value: Array = column("f4", "v_j: 1 + residual of the rating, or weight of the event", "history")
+    history_value: Array = column("f4", "v_j, what each says: 1 + residual of the rating; ranking: 1", "history")
     history_time: Array = column("u4", "event time of each, seconds since the epoch", "history")
     seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1)
     seen_count: Array = column("i4", "places taken in the chain; an item that comes back later may take another")

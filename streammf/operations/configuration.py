@@ -30,10 +30,11 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "kafka": "streammf.events.kafka_options:KafkaOptions",
     },
     "learning": {"": "streammf.learning.options:LearningOptions"},
-    "live": {"": "streammf.state.live:LiveOptions"},
-    "store": {"": "streammf.state.store:StoreOptions"},
+    "live": {"": "streammf.state.options:LiveOptions"},
+    "store": {"": "streammf.state.options:StoreOptions"},
     "trainer": {"": "streammf.trainer.options:TrainerOptions"},
     "serving": {"": "streammf.serving.options:ServingOptions"},
+    "telemetry": {"": "streammf.operations.telemetry:TelemetryOptions"},
 }
 
 #: The file that is read when no flag names one.

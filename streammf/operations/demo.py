@@ -87,6 +87,7 @@ def running(folder: Path, console: Console) -> Iterator[str]:
         "STREAMMF_SERVING__HOST": "127.0.0.1",
         "STREAMMF_SERVING__PORT": "0",
         "STREAMMF_SERVING__WORKERS": "2",
+        "STREAMMF_TELEMETRY__PORT": "0",
     }
     command = [sys.executable, "-m", "streammf", "up"]
     process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -3,28 +3,47 @@
 Rules of this file:
 1. What fails fast comes first: settings, store, log; then kernels are compiled, and only then memory is taken.
 2. SIGTERM and SIGINT ask the loop to stop, which commits the last batch; the process ends by itself.
+3. What it is doing instead of learning, and why it ended, stands in its note, for who is asked whether it is ready.
 """
 
+import gc
 import signal
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Final
 
+from streammf.counters.block import Block
+from streammf.counters.slot import FOLDER, Slot, take
+from streammf.errors import StoreBusyError, StreamMFError
 from streammf.learning import compiling
 from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import Configuration
+from streammf.operations.readiness import TRAINER
 from streammf.operations.sources import named, open_source
-from streammf.state import generation
-from streammf.state.live import LiveOptions, LiveWriter, live_path
-from streammf.state.store import Store, StoreOptions
+from streammf.operations.telemetry import TRAINERS, telemetry_of
+from streammf.state.live import LiveWriter
+from streammf.state.options import LiveOptions, StoreOptions, live_path
+from streammf.state.region import not_writable
+from streammf.state.store import Store
+from streammf.trainer import note
+from streammf.trainer.counting import families
 from streammf.trainer.loop import Trainer
+from streammf.trainer.note import Note
 from streammf.trainer.options import TrainerOptions
 
+#: How long a thread that wants the interpreter waits before it is asked for, s. The learner wants it after each batch, and
+#: Python's own 5 ms are longer than a batch takes to learn.
+SWITCH_SECONDS: Final = 0.0005
 
-def give_back(configuration: Configuration) -> None:
-    """Free the live memory, once nobody writes or serves it any more: it would outlive every process."""
-    generation.remove(live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path)))
+
+def settle_interpreter() -> None:
+    """Set Python up for a process in which one thread reads and another learns, once everything is imported."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what was imported stays; each full collection would look at all of it, and learning would wait 35 ms
 
 
 def run_trainer(configuration: Configuration, ready: Callable[[str], None], compiled: Callable[[int, int], None]) -> int:
@@ -42,12 +61,41 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
     stop = threading.Event()
     with ExitStack() as open_parts:
         store = open_parts.enter_context(closing(Store.open(store_options)))
+        block = open_parts.enter_context(closing(_slot(base, learning))).block
+        asked_at = open_parts.enter_context(telemetry_of(configuration, TRAINERS, block))
+        open_parts.enter_context(_reason_noted(block))
+        note.write(block, Note(doing="the trainer opens the log"))
         source = open_parts.enter_context(closing(open_source(configuration)))
+        note.write(block, Note(doing="the trainer compiles its kernels"))
         compiling.ready(compiled)
+        note.write(block, Note(doing="the trainer reads back what it had learned"))
         writer = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
-        trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions))
+        trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        where = f"{named(configuration)}, store {store_options.path}, live memory {base}"
+        settle_interpreter()
+        where = f"{named(configuration)}, store {store_options.path}, live memory {base}{asked_at}"
         trainer.run(stop, lambda: ready(f"{trainer.events:,} events learned from {where}"))
         return trainer.events
+
+
+def _slot(base: Path, learning: LearningOptions) -> Slot:
+    """Where this trainer counts."""
+    try:
+        return take(base / FOLDER, TRAINER, families(learning.types))
+    except BlockingIOError:
+        raise StoreBusyError(
+            f"another trainer uses the live memory at {base}: stop it, or set live.path to another folder"
+        ) from None
+    except OSError as error:
+        raise not_writable(base / FOLDER, error) from error
+
+
+@contextmanager
+def _reason_noted(block: Block) -> Iterator[None]:
+    """The trainer's last word, for as long as there is no successor."""
+    try:
+        yield
+    except StreamMFError as error:
+        note.write(block, Note(doing=f"the trainer has ended: {error}"))
+        raise

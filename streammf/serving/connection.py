@@ -1,7 +1,7 @@
 """One client's connection, as the server sees it.
 
 Rules of this file:
-1. What one client costs the others is bounded: its requests are answered in turns of a few milliseconds; what it leaves
+1. What one client costs the others is bounded: its requests are answered in turns, a few at a time; what it leaves
    unread stops it from being read; a frame that it begins must end; what it does wrong ends its own connection only.
 2. A connection that is ended is told why in one error answer and has a second to read it: closing a socket that has
    unread bytes sends a reset, and the reason could be lost.
@@ -10,16 +10,15 @@ Rules of this file:
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from streammf.errors import ProtocolError
-from streammf.serving.dispatch import Dispatcher
-from streammf.serving.messages import refusal
+from streammf.serving.dispatch import MOST_OF_ONE, Dispatcher
+from streammf.serving.messages import AnyRequest, refusal
 from streammf.serving.options import ServingOptions
 from streammf.serving.protocol import Framer
 
-#: The answers of one turn are written at once; then other connections have theirs.
-TURN_SECONDS: Final = 0.002
 #: How long a client that is being hung up on may take to read the reason.
 LINGER_SECONDS: Final = 1.0
 
@@ -35,6 +34,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._waiting = 0
         """Requests whose answers come later."""
+        self._asked = False
+        """A turn's requests are being answered."""
+        self._fault: str | None = None
+        """What the client did wrong, to be said once its turn is answered."""
         self._turn_due = False
         self._last = False
         """Answer what has come, then close."""
@@ -57,14 +60,19 @@ class Connection(asyncio.Protocol):
         crowd = len(self._members)
         self._members.add(self)
         if crowd >= 2 * self._options.most_connections:  # those that linger count too
+            self._dispatcher.counters.fault("overloaded")
             transport.abort()
         elif crowd >= self._options.most_connections:
             self._end("overloaded", f"this worker has its {self._options.most_connections} connections already")
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._ended is None:
-            self._framer.feed(data)
+        if self._ended is not None:
+            return
+        self._framer.feed(data)
+        if self._asked:
+            self._transport.pause_reading()  # until it has its answers
+        else:
             self._turn()
 
     def eof_received(self) -> bool:
@@ -101,6 +109,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
         elif self._blocked is not None:
             if now - self._blocked > options.unread_seconds:
+                self._dispatcher.counters.fault("unread")
                 self._transport.abort()  # it would not read a reason either
         elif self._begun is not None and now - self._begun > options.frame_seconds:
             self._end("timeout", f"a frame was begun and not completed within {options.frame_seconds:g} s")
@@ -118,38 +127,42 @@ class Connection(asyncio.Protocol):
 
     def _turn(self) -> None:
         self._turn_due = False
-        if self._ended is not None or self._blocked is not None:
+        if self._ended is not None or self._blocked is not None or self._asked:
             return
-        frames: list[bytes] = []
-        fault = None
-        taken = False
-        stop = time.perf_counter() + TURN_SECONDS
+        requests: list[AnyRequest] = []
+        taken = 0
         try:
-            while (body := self._framer.next()) is not None:
-                taken = True
-                frame = self._dispatcher.answer(body, self._deliver)
-                if frame is None:
-                    self._waiting += 1
+            while taken < MOST_OF_ONE and (body := self._framer.next()) is not None:
+                taken += 1
+                request = self._dispatcher.read(body)
+                if isinstance(request, bytes):
+                    self._transport.write(request)
                 else:
-                    frames.append(frame)
-                if time.perf_counter() > stop:
-                    break
+                    requests.append(request)
         except ProtocolError as error:
-            fault = str(error)
-        if frames:
-            self._transport.write(b"".join(frames))
-        if fault is not None:
-            self._end("bad_frame", fault)
-            return
+            self._fault = str(error)
         if taken:
             self._begun = None
+        if requests:
+            self._asked = True
+            self._dispatcher.ask(requests, self._answered, self._deliver)
         self._settle()
+
+    def _answered(self, frames: Sequence[bytes], waiting: int) -> None:
+        """A turn's requests are answered, but for those that wait."""
+        self._asked = False
+        self._waiting += waiting
+        if self._ended is None:
+            self._transport.write(b"".join(frames))
+            self._settle()
 
     def _settle(self) -> None:
         """After a turn: another one, more bytes, or the end."""
-        if self._ended is not None:
+        if self._ended is not None or self._asked:
             return
-        if self._framer.due:
+        if self._fault is not None:
+            self._end("bad_frame", self._fault)
+        elif self._framer.due:
             self._transport.pause_reading()
             self._schedule()
         elif self._last and not self._framer.begun:
@@ -180,6 +193,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, code: str, reason: str) -> None:
         """Say why, and hang up. What waits for an answer gets none."""
+        self._dispatcher.counters.fault(code)
         self._ended = time.monotonic()
         self._transport.write(refusal(None, code, reason))
         if self._silent:

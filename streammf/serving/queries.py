@@ -1,7 +1,8 @@
 """Queries: pure functions from a view of the model and a request to an answer.
 
 Rules of this file:
-1. A view goes in, an answer comes out: no socket, no clock, nothing remembered between two requests.
+1. A view goes in, an answer comes out: no socket, no clock, nothing remembered between two requests. Requests that come at
+   once are answered together, because that is quicker; the answers are those that each would get alone.
 2. One answer reads one view. Its position is the view's, older than the arrays: it includes at least these events.
 3. Who is unknown gets popular items, labelled so; a list that is short or not personal says why (see protocol.md).
 4. Row numbers stay inside: what comes in and goes out are ids.
@@ -10,13 +11,13 @@ Rules of this file:
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from streammf.errors import RequestError
 from streammf.learning import answers
-from streammf.learning.answers import Ranked
+from streammf.learning.answers import Asked, Ranked
 from streammf.learning.tables import Array, Axis
 from streammf.serving.messages import (
     AnyQuery,
@@ -48,13 +49,35 @@ def reached(view: View, at_least: Sequence[Position]) -> bool:
     return all(included.get((topic, partition), 0) >= offset for topic, partition, offset in at_least)
 
 
+class Listed(NamedTuple):
+    """A list before its rows have become ids."""
+
+    request_id: int | str
+    ranked: Ranked
+    source: str
+    reason: str | None
+
+
+def answer_all(view: View, requests: Sequence[AnyQuery | Info], most_k: int) -> list[ModelAnswer | RequestError | None]:
+    """The answer to each request, or why there is none; None: the position that it asks for is not reached."""
+    due = {n for n, request in enumerate(requests) if isinstance(request, Info) or reached(view, request.at_least)}
+    together = {n: r for n, r in enumerate(requests) if n in due and isinstance(r, Recommend) and r.k <= most_k}
+    found: dict[int, ModelAnswer | RequestError] = dict(zip(together, recommend(view, list(together.values())), strict=True))
+    for n in due - together.keys():
+        try:
+            found[n] = answer(view, requests[n], most_k)
+        except RequestError as error:
+            found[n] = error
+    return [found.get(n) for n in range(len(requests))]
+
+
 def answer(view: View, request: AnyQuery | Info, most_k: int) -> ModelAnswer:
     """The answer to a request. Raises RequestError where `k` is beyond what this server allows."""
     if not isinstance(request, Predict | Info) and request.k > most_k:
         raise RequestError("bad_request", f"k = {request.k}; this server allows up to {most_k} (serving.most_k)")
     match request:
         case Recommend():
-            return recommend(view, request)
+            return recommend(view, [request])[0]
         case SimilarItems():
             return similar_items(view, request)
         case Popular():
@@ -66,23 +89,32 @@ def answer(view: View, request: AnyQuery | Info, most_k: int) -> ModelAnswer:
             return info(view, request)
 
 
-def recommend(view: View, request: Recommend) -> RankingAnswer:
-    """Items for a user, or for an anonymous visitor who has had some."""
-    row, history, exclude = -1, NONE, NONE
-    if request.user is not None:
-        row = view.user_row(request.user)
-        if row >= 0 and request.exclude_seen:
-            exclude = answers.seen_items(view.state, row)
-    elif request.items is not None:
+def recommend(view: View, requests: Sequence[Recommend]) -> list[RankingAnswer]:
+    """Items for users, and for anonymous visitors who have had some."""
+    users = [request.user for request in requests if request.user is not None]
+    user_rows = iter(view.user_rows(users).tolist())
+    asked = [wanted(view, request, next(user_rows) if request.user is not None else -1) for request in requests]
+    lists = []
+    found = answers.recommend_many(view.state, view.counts, view.options, asked)
+    for request, one, ranked in zip(requests, asked, found, strict=True):
+        reason = short(view, ranked, request.k, one.exclude)
+        if not ranked.personal and len(ranked.rows):
+            reason = "no_known_items" if request.user is None else "unknown_user" if one.user_row < 0 else "no_history"
+        lists.append(Listed(request.id, ranked, "factors" if ranked.personal else "popular", reason))
+    return rankings(view, lists)
+
+
+def wanted(view: View, request: Recommend, user_row: int) -> Asked:
+    """A request in row numbers."""
+    history, exclude = NONE, NONE
+    if request.items is not None:
         rows = view.item_rows(request.items)
         history = rows[rows >= 0]
         if request.exclude_seen:
-            exclude = np.unique(history)
-    ranked = answers.recommend(view.state, view.counts, view.options, row, history, request.k, exclude)
-    reason = short(view, ranked, request.k, exclude)
-    if not ranked.personal and len(ranked.rows):
-        reason = "no_known_items" if request.user is None else "unknown_user" if row < 0 else "no_history"
-    return ranking(view, request.id, ranked, "factors" if ranked.personal else "popular", reason)
+            exclude = history
+    elif user_row >= 0 and request.exclude_seen:
+        exclude = answers.seen_items(view.state, user_row)
+    return Asked(user_row, history, request.k, exclude)
 
 
 def similar_items(view: View, request: SimilarItems) -> RankingAnswer:
@@ -119,10 +151,20 @@ def short(view: View, ranked: Ranked, k: int, exclude: Array) -> str | None:
 
 def ranking(view: View, request_id: int | str, ranked: Ranked, source: str, reason: str | None) -> RankingAnswer:
     """Rows to ids."""
-    names = view.item_names(ranked.rows)
-    items = [RankedItem(name, score, source) for name, score in zip(names, ranked.scores.tolist(), strict=True)]
-    said: dict[str, Any] = {} if reason is None else {"reason": reason}
-    return RankingAnswer(request_id, items=items, position=view.header.positions, events=view.header.events, **said)
+    return rankings(view, [Listed(request_id, ranked, source, reason)])[0]
+
+
+def rankings(view: View, lists: Sequence[Listed]) -> list[RankingAnswer]:
+    """Rows to ids, of all lists at once."""
+    rows = [one.ranked.rows for one in lists]
+    names = iter(view.item_names(np.concatenate(rows))) if rows else iter(())
+    found = []
+    for one in lists:
+        items = [RankedItem(next(names), score, one.source) for score in one.ranked.scores.tolist()]
+        said: dict[str, Any] = {} if one.reason is None else {"reason": one.reason}
+        answer = RankingAnswer(one.request_id, items=items, position=view.header.positions, events=view.header.events, **said)
+        found.append(answer)
+    return found
 
 
 def info(view: View, request: Info) -> InfoAnswer:

@@ -13,8 +13,10 @@ import socket
 import time
 from typing import Final
 
+from streammf.counters.block import Block
 from streammf.errors import ConfigurationError
 from streammf.serving.connection import Connection
+from streammf.serving.counting import FAMILIES, WorkerCounters
 from streammf.serving.dispatch import Dispatcher, Respond
 from streammf.serving.options import ServingOptions
 
@@ -43,9 +45,11 @@ def refuse_remote(options: ServingOptions) -> None:
 class Server:
     """Accepts connections and answers requests with `respond`."""
 
-    def __init__(self, respond: Respond, options: ServingOptions) -> None:
+    def __init__(self, respond: Respond, options: ServingOptions, block: Block | None = None) -> None:
+        """`block`: of counting.FAMILIES, where others read what is counted."""
         self._options = options
-        self._dispatcher = Dispatcher(respond)
+        self._counters = WorkerCounters(block or Block.private(FAMILIES))
+        self._dispatcher = Dispatcher(respond, self._counters)
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._sweeping: asyncio.TimerHandle | None = None
@@ -77,6 +81,8 @@ class Server:
         now = time.monotonic()
         for connection in list(self._connections):
             connection.sweep(now)
+        self._counters.connections.set(len(self._connections))
+        self._counters.heartbeat.set(time.time())
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     async def drain(self) -> None:

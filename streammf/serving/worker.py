@@ -12,14 +12,18 @@ import logging
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from streammf.counters.block import Block
+from streammf.counters.slot import FOLDER, take_free
 from streammf.errors import NoModelError
 from streammf.learning import compiling
 from streammf.serving import queries
-from streammf.serving.messages import Answer, AnyRequest, Health, HealthAnswer, Info
+from streammf.serving.counting import FAMILIES
+from streammf.serving.dispatch import Outcome
+from streammf.serving.messages import AnyRequest, Health, HealthAnswer
 from streammf.serving.options import ServingOptions
 from streammf.serving.server import Server
 from streammf.state.live import LiveReader
@@ -37,22 +41,41 @@ class Responder:
         self._reader = LiveReader(live_path)
         self._options = options
 
-    def __call__(self, request: AnyRequest) -> Answer | None:
-        """None: the position that the request asks for is not reached."""
+    def __call__(self, requests: Sequence[AnyRequest]) -> list[Outcome]:
+        """All from one view. None: the position that a request asks for is not reached."""
         try:
             view = self._reader.view()
         except NoModelError as error:
-            if isinstance(request, Health):
-                return HealthAnswer(request.id, status="no_model", ready=False, reason=str(error))
-            raise
+            return [self._without_model(request, error) for request in requests]
+        asked = [request for request in requests if not isinstance(request, Health)]
+        answers = iter(queries.answer_all(view, asked, self._options.most_k))
+        now, stale_seconds = time.time(), self._options.stale_seconds
+        return [queries.health(view, r, now, stale_seconds) if isinstance(r, Health) else next(answers) for r in requests]
+
+    def _without_model(self, request: AnyRequest, error: NoModelError) -> Outcome:
         if isinstance(request, Health):
-            return queries.health(view, request, time.time(), self._options.stale_seconds)
-        if not isinstance(request, Info) and not queries.reached(view, request.at_least):
-            return None
-        return queries.answer(view, request, self._options.most_k)
+            return HealthAnswer(request.id, status="no_model", ready=False, reason=str(error))
+        return error
 
 
-def run_worker(live_path: Path, options: ServingOptions, ready: Callable[[str, int], None] | None = None) -> None:
+def counting_block(live_path: Path, number: int) -> Block:
+    """Where this worker counts: the slot of its number, or the first one behind it that no other process has.
+
+    Where no slot can be written the worker serves all the same, and what it counts is its own secret.
+    """
+    try:
+        return take_free(live_path / FOLDER, "worker", number, FAMILIES).block
+    except OSError as error:
+        log.warning("nobody can read what this worker counts: %s cannot be written (%s)", live_path / FOLDER, error.strerror)
+        return Block.private(FAMILIES)
+
+
+def run_worker(
+    live_path: Path,
+    options: ServingOptions,
+    ready: Callable[[str, int], None] | None = None,
+    block: Block | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT. `ready(host, port)` is called once connections are accepted.
 
     Raises ConfigurationError where the address cannot be had or must not be.
@@ -61,7 +84,7 @@ def run_worker(live_path: Path, options: ServingOptions, ready: Callable[[str, i
     allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
     gc.collect()
     gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request
-    asyncio.run(serve(Server(Responder(live_path, options), options), ready))
+    asyncio.run(serve(Server(Responder(live_path, options), options, block), ready))
 
 
 async def serve(server: Server, ready: Callable[[str, int], None] | None) -> None:

@@ -48,25 +48,17 @@ def check(path: Path) -> None:
         head = file.read(_META.size)
         magic, version, page, _, _ = _META.unpack(head.ljust(_META.size, b"\0"))
         if magic != _MAGIC:
-            foreign = (
-                "an LMDB file of another version or machine"
-                if struct.pack("<I", _MAGIC) in head
-                else "not an LMDB file"
-            )
+            foreign = "an LMDB file of another version or machine" if struct.pack("<I", _MAGIC) in head else "not an LMDB file"
             raise StoreError(
                 f"{path} is {foreign if head else 'empty'}: restore a snapshot, or set store.path to another folder"
             )
         if version != 1 or page < 512 or page & (page - 1):
-            raise StoreError(
-                f"{path} was written by another version of LMDB (data version {version}, page size {page})"
-            )
+            raise StoreError(f"{path} was written by another version of LMDB (data version {version}, page size {page})")
         file.seek(page)
         newest = max(
             (_META.unpack(text) for text in (head, file.read(_META.size)) if len(text) == _META.size), key=_transaction
         )
-        size = file.seek(
-            0, os.SEEK_END
-        )  # after the meta pages: an owner that commits meanwhile makes the file longer first
+        size = file.seek(0, os.SEEK_END)  # after the meta pages: an owner that commits meanwhile makes the file longer first
     if size < (newest[3] + 1) * page:
         _check_each_page(path, size)
 
@@ -82,9 +74,7 @@ def _check_each_page(path: Path, size: int) -> None:
     except (VerifyError, OSError) as error:
         problems = [str(error)]
     if problems:
-        raise StoreError(
-            f"{path} is cut off after {size:,} bytes ({problems[0]}): restore a snapshot, or replay the log"
-        )
+        raise StoreError(f"{path} is cut off after {size:,} bytes ({problems[0]}): restore a snapshot, or replay the log")
 
 
 def sync(path: Path) -> None:

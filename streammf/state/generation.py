@@ -13,10 +13,11 @@ Rules of this file:
 import fcntl
 import os
 import shutil
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from streammf.errors import StoreBusyError
+from streammf.errors import StoreBusyError, StreamMFError
 from streammf.state.region import not_writable
 
 CURRENT: Final = "current"
@@ -101,5 +102,6 @@ def number(name: str) -> int:
 
 
 def remove(base: Path) -> None:
-    """Give the memory of a live memory back, once no trainer writes it and no worker serves it."""
-    shutil.rmtree(base, ignore_errors=True)
+    """Give the memory of a live memory back, which would outlive every process; not where a trainer writes it."""
+    with suppress(StreamMFError), closing(Generations(base)):
+        shutil.rmtree(base, ignore_errors=True)

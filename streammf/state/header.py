@@ -19,6 +19,8 @@ from streammf.state.region import PAGE, Region
 
 Status = Literal["recovering", "learning", "stopped"]
 
+#: The file's name, in a generation's folder.
+HEADER: Final = "header"
 #: Bytes set aside for one header; backed only as far as it is used. 4 MiB hold the positions of 65,536 partitions.
 PLACE: Final = 4 << 20
 #: Sequence number of the publication, bytes of the payload, their CRC-32. The payload follows.

@@ -6,13 +6,11 @@ Rules of this file:
    an error for a reader that has a view.
 """
 
-import hashlib
 import os
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
@@ -20,48 +18,18 @@ from streammf.errors import NoModelError
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.generation import CURRENT, Generations, current
-from streammf.state.header import Header, HeaderFile, Status
+from streammf.state.header import HEADER, Header, HeaderFile, Status
 from streammf.state.ids import Ids
-from streammf.state.memory import DEFAULT_LIMITS, MOST_ROWS, SETTINGS, Limits, Memory
+from streammf.state.memory import Memory
+from streammf.state.options import DEFAULT_LIMITS, SETTINGS, Limits
 from streammf.state.region import not_writable
 from streammf.state.view import View
 
 OPTIONS: Final = "options.json"
-HEADER: Final = "header"
 USERS: Final = "user_ids"
 ITEMS: Final = "item_ids"
 #: Times that a reader asks again which generation is the current one when the one it was sent to is gone.
 ATTEMPTS: Final = 10
-
-Rows = Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
-
-
-class LiveOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the model lives while it is learned."""
-
-    path: str = ""
-    """Folder of the live memory, on a file system in memory. Empty: one under /dev/shm, named after the store."""
-
-    most_users: Rows = DEFAULT_LIMITS.users
-    """Users that addresses are set aside for. It costs no memory before they exist."""
-
-    most_items: Rows = DEFAULT_LIMITS.items
-    """Items that addresses are set aside for."""
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the memory."""
-        return Limits(self.most_users, self.most_items)
-
-
-def live_path(options: LiveOptions, store: Path) -> Path:
-    """Where the live memory of a store is: trainer and workers find each other by it, and two stores never clash."""
-    if options.path:
-        return Path(options.path)
-    shm = Path("/dev/shm")
-    room = shm if shm.is_dir() else Path(tempfile.gettempdir())
-    name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:12]
-    return room / f"streammf-{os.getuid()}-{name}"
 
 
 class LiveWriter:
@@ -185,9 +153,7 @@ class _Mapped:
         try:
             self._options = msgspec.json.decode((folder / OPTIONS).read_bytes(), type=LearningOptions)
         except msgspec.MsgspecError as error:
-            raise NoModelError(
-                f"the options in {folder} cannot be read ({error}): use one version of StreamMF"
-            ) from error
+            raise NoModelError(f"the options in {folder} cannot be read ({error}): use one version of StreamMF") from error
         memory = Memory.attach(folder)
         self._state = memory.state
         self._users = Ids.attach(folder, USERS, memory.seed)

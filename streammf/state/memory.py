@@ -11,7 +11,7 @@ Rules of this file:
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -20,31 +20,12 @@ from streammf.errors import MemoryFullError, NoModelError
 from streammf.learning.arguments import Mark, Marks
 from streammf.learning.draws import fill_normal
 from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, row_bytes
+from streammf.state.options import DEFAULT_LIMITS, SETTINGS, Limits
 from streammf.state.region import AHEAD, Region, not_writable, pages
 
-#: Row numbers are int32. Chains of seen items have no limit of their own: their number follows from users and events.
-MOST_ROWS: Final = 2**31 - 1
-#: Far beyond any Kafka cluster's partitions of a few topics.
-MOST_PARTITIONS: Final = 65_536
 #: Rows are backed ahead: as many as there are, at least these, and at most AHEAD bytes of the widest table.
 LEAST_ROWS: Final = 256
 LAYOUT: Final = "layout.json"
-
-
-class Limits(NamedTuple):
-    """What addresses are set aside for. It costs no memory before rows exist."""
-
-    users: int = 100_000_000
-    items: int = 10_000_000
-
-    def rows(self, axis: Axis, dimensions: Dimensions) -> int:
-        """The most rows of an axis."""
-        fixed = {Axis.USER: self.users, Axis.ITEM: self.items, Axis.PARTITION: MOST_PARTITIONS}
-        return {**fixed, Axis.RECENT: dimensions.recent, Axis.MODEL: 1}.get(axis, MOST_ROWS)
-
-
-DEFAULT_LIMITS: Final = Limits()
-SETTINGS: Final = {Axis.USER: "live.most_users", Axis.ITEM: "live.most_items"}
 
 
 class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,13 +87,9 @@ class Memory:
         try:
             layout = msgspec.json.decode((folder / LAYOUT).read_bytes(), type=Layout)
         except msgspec.MsgspecError as error:
-            raise NoModelError(
-                f"the live memory in {folder} cannot be read ({error}): use one version of StreamMF"
-            ) from error
+            raise NoModelError(f"the live memory in {folder} cannot be read ({error}): use one version of StreamMF") from error
         if layout.tables != fingerprint(tables):
-            raise NoModelError(
-                f"the live memory in {folder} has other tables: use one version of StreamMF for all processes"
-            )
+            raise NoModelError(f"the live memory in {folder} has other tables: use one version of StreamMF for all processes")
         return cls(layout, tables, {t.name: Region.attach(_path(folder, t)) for t in tables}, writer=False)
 
     @property

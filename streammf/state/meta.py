@@ -58,9 +58,7 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """Which division of the users among several trainers this belongs to; 0: there is one trainer."""
 
 
-def first_meta(
-    objective: str, seed: int, dimensions: Dimensions, options: dict[str, Any], tables: Sequence[Table]
-) -> Meta:
+def first_meta(objective: str, seed: int, dimensions: Dimensions, options: dict[str, Any], tables: Sequence[Table]) -> Meta:
     """The meta record of a model that has learned nothing."""
     return Meta(
         objective=objective,

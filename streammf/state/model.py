@@ -3,9 +3,12 @@
 Rules of this file:
 1. All room that a batch may need is reserved before the kernel runs; a kernel never meets the end of a table.
 2. Rows are given in the order of events, so the split of a log into batches shows nowhere.
+3. `prepare` changes the ids alone, `admit` and `apply` everything else. So one thread may prepare a batch while another
+   learns from the one before, as long as batches are learned from in the order in which they were prepared, each once.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +17,18 @@ from streammf.events.event import MOST_VALUE
 from streammf.learning.arguments import Batch
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
-from streammf.learning.tables import Axis
+from streammf.learning.tables import Array, Axis
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
+
+
+class Prepared(NamedTuple):
+    """A batch whose ids have rows."""
+
+    batch: Batch
+    new_users: Array
+    """uint64, hashes of the ids that this batch brought, in row order."""
+    new_items: Array
 
 
 class Model:
@@ -58,15 +70,37 @@ class Model:
 
         Raises MemoryFullError before anything is learned.
         """
-        n = len(users)
-        memory = self.memory
+        prepared = self.prepare(users, items, types, values, times, partitions, offsets)
+        self.admit(prepared)
+        self.apply(prepared)
+
+    def prepare(
+        self,
+        users: Sequence[str],
+        items: Sequence[str],
+        types: Sequence[str],
+        values: NDArray[np.float32],
+        times: NDArray[np.int64],
+        partitions: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+    ) -> Prepared:
+        """Give rows to the ids of a batch; columns as in `learn`. Raises MemoryFullError."""
         user_rows, new_users = self.users.register(users)
-        memory.add_rows(Axis.USER, new_users)  # before items: ids and rows agree, should those find no room
         item_rows, new_items = self.items.register(items)
-        memory.add_rows(Axis.ITEM, new_items)
-        memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + n)
-        weights = np.fromiter(map(self.options.types.__getitem__, types), np.float32, n)
+        weights = np.fromiter(map(self.options.types.__getitem__, types), np.float32, len(types))
         if self.options.objective == "ranking":
             weights[values < self.options.positive_from] = 0.0
-        batch = Batch(user_rows, item_rows, values, weights, times, partitions, offsets)
-        self._learn(memory.state, memory.marks, memory.counts, batch)
+        return Prepared(Batch(user_rows, item_rows, values, weights, times, partitions, offsets), new_users, new_items)
+
+    def admit(self, prepared: Prepared) -> None:
+        """Make the rows that a prepared batch needs. Raises MemoryFullError."""
+        memory = self.memory
+        for axis, keys in ((Axis.USER, prepared.new_users), (Axis.ITEM, prepared.new_items)):
+            if len(keys):
+                memory.add_rows(axis, keys)
+        memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(prepared.batch.user))
+
+    def apply(self, prepared: Prepared) -> None:
+        """Learn from a batch that was admitted. All but the call is a kernel's work, which needs no interpreter."""
+        memory = self.memory
+        self._learn(memory.state, memory.marks, memory.counts, prepared.batch)

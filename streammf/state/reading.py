@@ -32,9 +32,7 @@ def read_meta(transaction: "lmdb.Transaction[bytes]", database: Any) -> Meta | N
     try:
         return None if value is None else msgspec.msgpack.decode(value, type=Meta)
     except msgspec.MsgspecError as error:
-        raise StoreError(
-            f"the meta record of the store is damaged ({error}): restore a snapshot, or replay the log"
-        ) from error
+        raise StoreError(f"the meta record of the store is damaged ({error}): restore a snapshot, or replay the log") from error
 
 
 class Reading:
@@ -61,9 +59,7 @@ class Reading:
                 if keys != np.arange(first, first + number, dtype=">u4").tobytes():
                     raise self._damaged(f"a block of the table {name} is missing near row {first * layout.rows:,}")
                 if {len(value) for _, value in run} != {layout.size}:
-                    raise self._damaged(
-                        f"a block of the table {name} has another length near row {first * layout.rows:,}"
-                    )
+                    raise self._damaged(f"a block of the table {name} has another length near row {first * layout.rows:,}")
                 yield first, b"".join([value for _, value in run])
 
     def ids(self, axis: Axis, count: int) -> Iterator[IdChunk]:

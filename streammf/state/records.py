@@ -8,19 +8,14 @@ Rules of this file:
 4. The length of every key and value is divisible by 4.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from streammf.learning.arguments import Mark, array_type
-from streammf.learning.compiling import kernel
 from streammf.learning.tables import Array, Axis, Dimensions, Table
 from streammf.state.ids import Ids
-from streammf.state.memory import Memory
-from streammf.state.region import Region
 
 #: LMDB's page and the header of a page, bytes.
 PAGE: Final = 4096
@@ -89,23 +84,6 @@ def rows_per_block(row: int) -> int:
     return max(1, (MOST_PAGES * PAGE - PAGE_HEADER) // row)
 
 
-class Blocks(NamedTuple):
-    """Blocks of one table."""
-
-    layout: BlockLayout
-    numbers: NDArray[np.int32]
-    """(n,) ascending; block b holds the rows from b · layout.rows on."""
-    content: NDArray[np.uint8]
-    """(n, layout.size)"""
-
-    def records(self) -> Iterator[tuple[bytes, memoryview]]:
-        """(key, value) of every block."""
-        keys = self.numbers.astype(">u4").tobytes()
-        values, size = self.content.reshape(-1).data, self.layout.size
-        for n in range(len(self.numbers)):
-            yield keys[4 * n : 4 * n + 4], values[n * size : (n + 1) * size]
-
-
 class IdChunk(NamedTuple):
     """Ids in row order, from row `first` on."""
 
@@ -137,90 +115,9 @@ def padded(value: bytes) -> bytes:
     return value + bytes(-len(value) % 4)
 
 
-class Changes(NamedTuple):
-    """Everything that changed between two moments, in bytes that learning does not touch."""
-
-    counts: list[int]
-    """Rows in use, by Axis, at the second one."""
-    blocks: list[Blocks]
-    ids: list[IdChunk]
-
-
-class Copier:
-    """Copies what changed out of a memory, again and again into the same bytes: fresh pages cost more than the copy."""
-
-    def __init__(self, memory: Memory, users: Ids, items: Ids, since: Sequence[int] = NOTHING) -> None:
-        self._memory = memory
-        self._ids = {Axis.USER: users, Axis.ITEM: items}
-        self._since = since
-        self._layouts = [BlockLayout.of(table, memory.dimensions) for table in memory.tables]
-        self._rooms = [_room(layout) for layout in self._layouts]
-
-    def take(self) -> Changes:
-        """What changed since the last call, at first since the counts were `since`; the marks are cleared.
-
-        Only between two batches, and only once the Changes of the call before are committed: the bytes are used again.
-        Rows that were added count as changed, whether an event touched them or not.
-        """
-        memory, since = self._memory, self._since
-        counts = [int(n) for n in memory.counts]
-        blocks = []
-        for layout, room in zip(self._layouts, self._rooms, strict=True):
-            axis, name = layout.table.axis, layout.table.name
-            numbers = changed_blocks(layout, getattr(memory.marks, name, None), since[axis], counts[axis])
-            fits = len(numbers) <= len(room)  # else it is a first commit, or one long overdue
-            out = room[: len(numbers)] if fits else np.empty((len(numbers), layout.size), np.uint8)
-            copy_blocks(layout, memory.arrays[name], numbers, counts[axis], out)
-            blocks.append(Blocks(layout, numbers, out))
-        chunks = [chunk for axis, ids in self._ids.items() for chunk in id_chunks(axis, ids, since[axis], counts[axis])]
-        memory.clear_marks()
-        self._since = counts
-        return Changes(counts, blocks, chunks)
-
-
-def _room(layout: BlockLayout) -> NDArray[np.uint8]:
-    """Room for blocks, of which only as much is backed by memory as was ever in use."""
-    number = ROOM // layout.size
-    return Region.anonymous(number * layout.size).array("u1", (number, layout.size))
-
-
-def changed_blocks(layout: BlockLayout, mark: Mark | None, since: int, count: int) -> NDArray[np.int32]:
-    """Numbers of the blocks that hold a marked or a new row. A table without marks counts as changed, whole."""
-    changed = np.zeros(layout.blocks(count), np.bool_)
-    if mark is None:
-        changed[:] = True
-    else:
-        changed[mark.rows[: mark.used[0]] // layout.rows] = True
-        if count > since:
-            changed[since // layout.rows :] = True
-    return np.flatnonzero(changed).astype(np.int32)
-
-
-def copy_blocks(
-    layout: BlockLayout, columns: tuple[Array, ...], numbers: NDArray[np.int32], count: int, out: NDArray[np.uint8]
-) -> None:
-    """out[n] = block numbers[n] of a table of which `count` rows are in use."""
-    out[:, sum(part.size for part in layout.parts) :] = 0
-    for part, array in zip(layout.parts, columns, strict=True):
-        gather(column_bytes(array, count), part.size, numbers, out, part.start)
-
-
 def column_bytes(array: Array, count: int) -> NDArray[np.uint8]:
     """The bytes of a column's first `count` rows, not copied."""
     return array[:count].reshape(-1).view(np.uint8)
-
-
-@kernel(types.void(array_type("u1", 1), types.int64, array_type("i4", 1), array_type("u1", 2), types.int64))
-def gather(column: Array, size: int, blocks: Array, out: Array, at: int) -> None:
-    """out[n, at:at+size] = the blocks[n]-th `size` bytes of the column, zeros past its end."""
-    for n in range(len(blocks)):
-        start = int(blocks[n]) * size
-        source = column[start : start + size]  # a slice ends with the column
-        target = out[n, at : at + size]
-        for i in range(len(source)):  # over slices from 0 on: what else there is to write keeps LLVM from vectors
-            target[i] = source[i]
-        for i in range(len(source), size):
-            target[i] = 0
 
 
 def columns_of(layout: BlockLayout, joined: bytes, first: int, count: int) -> Iterator[tuple[Part, NDArray[np.uint8]]]:

@@ -145,9 +145,7 @@ def no_room(path: Path, wanted: int, error: OSError) -> MemoryFullError:
 
 def not_writable(path: Path, error: OSError) -> MemoryFullError:
     """The file system refuses for another reason than room."""
-    return MemoryFullError(
-        f"the live memory cannot be written at {path} ({error.strerror}); set live.path to another folder"
-    )
+    return MemoryFullError(f"the live memory cannot be written at {path} ({error.strerror}); set live.path to another folder")
 
 
 def no_address(capacity: int, error: Exception) -> MemoryFullError:

@@ -107,9 +107,7 @@ def touch(slots: Array, level: int, starts: Array, heap: Array, count: int, keys
     return touched
 
 
-@kernel(
-    types.int64(R_SLOTS, types.int64, R_STARTS, R_HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, types.int64, ROWS)
-)
+@kernel(types.int64(R_SLOTS, types.int64, R_STARTS, R_HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, types.int64, ROWS))
 def look_up(
     slots: Array,
     level: int,

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
 import lmdb
 import msgspec
@@ -22,12 +22,13 @@ from streammf.errors import StoreBusyError, StoreError
 from streammf.events.event import Rejected
 from streammf.learning.tables import TABLES, Axis, Table
 from streammf.state import datafile
+from streammf.state.changes import Changes
 from streammf.state.datafile import said
 from streammf.state.meta import FORMAT, Meta
+from streammf.state.options import StoreOptions
 from streammf.state.owner import Owner
 from streammf.state.quarantine import set_aside
 from streammf.state.reading import META, Reading, read_meta
-from streammf.state.records import Changes
 
 Writer = Callable[["lmdb.Transaction[bytes]"], None]
 """Adds its part to a transaction. May be called again, in a new transaction."""
@@ -37,19 +38,6 @@ _EPOCH: Final = b"owner epoch"
 #: Stands in a snapshot and never in a store that is written.
 MANIFEST: Final = "manifest.json"
 _MOST_DATABASES: Final = 64
-
-
-class StoreOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Where the model is kept."""
-
-    path: str = "streammf-data/store"
-    """Folder of the store."""
-    snapshots: str = "streammf-data/snapshots"
-    """Folder in which `snapshot create` makes a snapshot to which nobody gave a place."""
-    map_gib: Annotated[float, msgspec.Meta(gt=0)] = 64.0
-    """Addresses set aside for the data file, GiB; not disk. It grows by itself; readers notice."""
-    quarantined: Annotated[int, msgspec.Meta(ge=0)] = 100_000
-    """Rejected records kept, the newest; all are counted."""
 
 
 class Store:
@@ -123,9 +111,10 @@ class Store:
         written = meta
 
         def rows(transaction: "lmdb.Transaction[bytes]") -> None:
-            for blocks in changes.blocks:
-                with transaction.cursor(self._databases[f"rows.{blocks.layout.table.name}"]) as cursor:
-                    cursor.putmulti(blocks.records())
+            for changed in changes.rows:
+                with transaction.cursor(self._databases[f"rows.{changed.layout.table.name}"]) as cursor:
+                    for records in changed.records(cursor.getmulti):
+                        cursor.putmulti(records)
 
         def ids(transaction: "lmdb.Transaction[bytes]") -> None:
             for chunk in changes.ids:
@@ -229,9 +218,7 @@ class Store:
             )
 
     def _foreign(self) -> StoreError:
-        return StoreError(
-            f"{self.path} holds an LMDB database, but not a StreamMF store: set store.path to another folder"
-        )
+        return StoreError(f"{self.path} holds an LMDB database, but not a StreamMF store: set store.path to another folder")
 
     def _require_ownership(self, transaction: "lmdb.Transaction[bytes]") -> None:
         """Raise StoreBusyError where the store was opened for writing after us."""

@@ -33,6 +33,10 @@ class View:
         """The row of a user, -1 where it is unknown."""
         return int(self._users.rows((user,))[0])
 
+    def user_rows(self, users: Sequence[str]) -> Array:
+        """int32 (n,): the rows of users, -1 where one is unknown."""
+        return self._users.rows(users)
+
     def item_row(self, item: str) -> int:
         """The row of an item, -1 where it is unknown."""
         return int(self._items.rows((item,))[0])

@@ -1,8 +1,9 @@
 """When the model becomes durable, and how learning goes on meanwhile.
 
 Rules of this file:
-1. A commit is due `commit_seconds` after the last one, or after `commit_events` events, whichever comes first; one is on its
-   way at a time, and one that is due meanwhile begins when it is done.
+1. A commit is due `commit_seconds` after the last one, after `commit_events` events, or when copying what changed would hold
+   learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile begins when it
+   is done.
 2. The copy is taken between two batches by the learner's thread; writing it is the committer thread's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
 """
@@ -17,9 +18,13 @@ import msgspec
 from streammf.events.event import Rejected
 from streammf.state.meta import Meta, Position
 from streammf.state.model import Model
-from streammf.state.records import Copier
+from streammf.state.changes import Changes, Copier
 from streammf.state.store import Store
+from streammf.trainer.counting import TrainerCounters
+from streammf.trainer.options import TrainerOptions
 
+#: Bytes to copy for a commit, beyond which it is due. They stop learning for about 50 ms.
+MOST_COPIED: Final = 112 << 20
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
 
@@ -27,20 +32,21 @@ BUSY: Final = 0.01
 class Commits:
     """The commits of one trainer."""
 
-    def __init__(self, store: Store, model: Model, meta: Meta, seconds: float, events: int) -> None:
+    def __init__(self, store: Store, model: Model, meta: Meta, options: TrainerOptions, counters: TrainerCounters) -> None:
         self.meta = meta
         """As last committed."""
         self.at = 0.0
         """Wall clock of the last commit of this process, seconds since the epoch."""
         self._store = store
         self._model = model
-        self._seconds = seconds
-        self._events = events
+        self._seconds = options.commit_seconds
+        self._events = options.commit_events
+        self._counters = counters
         self._taken = meta
         self._copier = Copier(model.memory, model.users, model.items, meta.counts)
         self._thread = ThreadPoolExecutor(1, "committer")
         self._writing: Future[Meta] | None = None
-        self._due = time.monotonic() + seconds
+        self._due = time.monotonic() + self._seconds
 
     def wait(self) -> float:
         """Seconds until there is something to do here."""
@@ -54,8 +60,7 @@ class Commits:
         done = self._writing is not None and self._writing.done()
         if done:
             self._take_in()
-        due = time.monotonic() >= self._due or self._model.events - self._taken.events >= self._events
-        if due and self._writing is None:
+        if self._writing is None and self._is_due():
             self._due = time.monotonic() + self._seconds
             self._begin(positions(), rejected)
         return done
@@ -72,10 +77,19 @@ class Commits:
         """Return when the committer writes no longer."""
         self._thread.shutdown()
 
+    def _is_due(self) -> bool:
+        return (
+            time.monotonic() >= self._due
+            or self._model.events - self._taken.events >= self._events
+            or self._copier.size() >= MOST_COPIED
+        )
+
     def _begin(self, positions: Sequence[Position], rejected: list[Rejected]) -> None:
         if list(positions) == self._taken.positions and self._taken.commit:
             return
+        began = time.perf_counter()
         changes = self._copier.take()
+        self._counters.commit_copy_seconds.observe(time.perf_counter() - began)
         self._taken = msgspec.structs.replace(
             self._taken,
             counts=changes.counts,
@@ -83,8 +97,15 @@ class Commits:
             events=self._model.events,
             commit=self._taken.commit + 1,
         )
-        self._writing = self._thread.submit(self._store.commit, changes, self._taken, tuple(rejected))
+        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected))
         rejected.clear()
+
+    def _write(self, changes: Changes, meta: Meta, rejected: tuple[Rejected, ...]) -> Meta:
+        """The committer thread's work."""
+        began = time.perf_counter()
+        written = self._store.commit(changes, meta, rejected)
+        self._counters.commit_write_seconds.observe(time.perf_counter() - began)
+        return written
 
     def _take_in(self) -> None:
         if self._writing is not None:

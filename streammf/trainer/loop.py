@@ -10,15 +10,17 @@ Rules of this file:
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from streammf.counters.block import Block
 from streammf.errors import SourceError
+from streammf.events.codec import decode
 from streammf.events.event import Rejected
-from streammf.events.source import Partition, Source
+from streammf.events.source import Partition, Records, Source
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header
@@ -28,9 +30,11 @@ from streammf.state.model import Model
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer.commits import Commits
+from streammf.trainer.counting import TrainerCounters, families
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
-from streammf.trainer.reader import Decoded, Reader
+from streammf.trainer.reader import Reader, Ready
+from streammf.trainer.watcher import Watcher
 
 #: Seconds; a header that is older means that nobody trains.
 HEARTBEAT: Final = 1.0
@@ -40,9 +44,17 @@ class Trainer:
     """One source, one store and one live memory, joined. Made, run once, and done; closing the three is the maker's."""
 
     def __init__(
-        self, source: Source, store: Store, live: LiveWriter, learning: LearningOptions, options: TrainerOptions
+        self,
+        source: Source,
+        store: Store,
+        live: LiveWriter,
+        learning: LearningOptions,
+        options: TrainerOptions,
+        block: Block | None = None,
     ) -> None:
+        """`block`: of `counting.families`, where others read what is counted."""
         self._source = source
+        self._counters = TrainerCounters(block or Block.private(families(learning.types)), learning.types)
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
@@ -57,7 +69,8 @@ class Trainer:
         self._progress = Progress(source, meta.positions)
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
         meta = msgspec.structs.replace(meta, options=plain)
-        self._commits = Commits(store, self._model, meta, options.commit_seconds, options.commit_events)
+        self._commits = Commits(store, self._model, meta, options, self._counters)
+        self._reader = Reader(source, self._prepare, options.batch, options.idle_seconds)
         self._set_aside = meta.rejected
         self._published = 0.0
 
@@ -76,52 +89,75 @@ class Trainer:
 
         `started` is called once, when the model is live. Raises StreamMFError.
         """
-        learning = self._model.options
-        reader = Reader(
-            self._source, learning.types, self._model.value_range, self._options.batch, self._options.idle_seconds
-        )
+        watcher = Watcher(self._source, self._counters.block, self._clocks)
         try:
             self._publish()
             started()
-            reader.start()
-            self._until_done(reader, stop)
+            self._reader.start()
+            watcher.start()
+            self._until_done(stop)
         except EOFError:
             self._finish()
+            watcher.stop(finished=True)
         except SourceError:
             self._finish()
             raise
         else:
             self._finish()
         finally:
-            reader.stop()
+            self._reader.stop()
+            watcher.stop("the trainer has ended")
             self._commits.close()
 
-    def _until_done(self, reader: Reader, stop: threading.Event) -> None:
+    def _until_done(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            batch = reader.next(min(self._commits.wait(), HEARTBEAT))
+            self._counters.heartbeat.set(time.time())
+            batch = self._reader.next(min(self._commits.wait(), HEARTBEAT))
             if batch is not None:
                 self._apply(batch)
             if self._commits.step(self._progress.stored, self._rejected):
                 self._source.advise({Partition(p.topic, p.partition): p.next for p in self._commits.meta.positions})
             if batch is not None or time.monotonic() - self._published > HEARTBEAT:
                 self._publish()
+            if batch is not None:
+                self._counters.visible(batch.columns.times, time.time())
 
-    def _apply(self, batch: Decoded) -> None:
+    def _prepare(self, records: Records) -> Ready:
+        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
+        began = time.perf_counter()
+        model = self._model
+        decoded = decode(records, self._source.partitions, model.options.types, model.value_range)
+        self._counters.decode_seconds.observe(time.perf_counter() - began)
+        columns, again = self._progress.unread(decoded, records.positions)
+        rows = self._progress.rows(columns.partitions)
+        events = model.prepare(
+            columns.users, columns.items, columns.types, columns.values, columns.times, rows, columns.offsets
+        )
+        return Ready(columns, events, again, records.positions)
+
+    def _apply(self, batch: Ready) -> None:
+        """The learner's part of it."""
         columns = batch.columns
-        fresh = self._progress.fresh(columns.partitions, columns.offsets)
-        if not fresh.all():
-            columns = columns.only(fresh)
-        rejected = [r for r in columns.rejected if r.offset >= self._progress.next[r.partition]]
-        self._rejected += rejected
-        self._set_aside += len(rejected)
-        if columns.users:
-            rows = self._progress.rows(columns.partitions)
-            self._model.learn(
-                columns.users, columns.items, columns.types, columns.values, columns.times, rows, columns.offsets
-            )
+        self._rejected += columns.rejected
+        self._set_aside += len(columns.rejected)
+        began = time.perf_counter()
+        self._model.admit(batch.events)
+        self._reader.go_on()
+        self._model.apply(batch.events)
+        self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
+        self._counters.batch_events.observe(len(columns.types) + len(columns.rejected))
+        self._counters.applied(columns.types)
+        self._counters.applied_before(batch.again)
+        self._counters.rejected(columns.rejected)
+
+    def _clocks(self) -> Mapping[Partition, int]:
+        """The largest event time applied from each partition, ms since the epoch."""
+        clocks = self._live.memory.state.partitions.clock[: len(self._progress.next)].tolist()
+        return dict(zip(self._progress.next, clocks, strict=True))
 
     def _publish(self) -> None:
+        began = time.perf_counter()
         committed = self._commits.meta
         header = Header(
             status="learning",
@@ -134,6 +170,7 @@ class Trainer:
         )
         self._live.publish(header)
         self._published = time.monotonic()
+        self._counters.publish_seconds.observe(time.perf_counter() - began)
 
     def _finish(self) -> None:
         self._commits.finish(self._progress.stored(), self._rejected)

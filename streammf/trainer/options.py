@@ -14,5 +14,5 @@ class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How long one poll waits for a record before it looks whether to stop; no event waits for it."""
     commit_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
     """Longest time between two commits while events arrive, s."""
-    commit_events: Annotated[int, msgspec.Meta(ge=1)] = 20_000
-    """Most events between two commits."""
+    commit_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
+    """Most events between two commits: what is learned again after a crash while behind."""

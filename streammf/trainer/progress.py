@@ -3,7 +3,8 @@
 Rules of this file:
 1. A position is the next offset. It only rises.
 2. An event whose offset is below its partition's position was applied before: it is dropped, whoever delivered it again.
-3. A position counts only in the log that it was taken from: another topic id is data loss, never a new beginning.
+3. What was read and what was learned are counted apart: the reader is ahead, and uses nothing that `advance` changes.
+4. A position counts only in the log that it was taken from: another topic id is data loss, never a new beginning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import DataLossError
+from streammf.events.event import Columns
 from streammf.events.source import Partition, Source
 from streammf.state.meta import NO_LOG, Position
 
@@ -37,6 +39,7 @@ class Progress:
         row_of = {partition: row for row, partition in enumerate(self.next)}
         self._partitions = source.partitions
         self._rows = np.array([row_of[partition] for partition in source.partitions], np.int32)
+        self._read = np.array([self.next[partition] for partition in source.partitions], np.int64)
         self.dropped = 0
         """Events that came again and were dropped."""
 
@@ -45,14 +48,29 @@ class Progress:
         rows: NDArray[np.int32] = self._rows[partitions]
         return rows
 
+    def unread(self, columns: Columns, positions: Mapping[Partition, int]) -> tuple[Columns, list[str]]:
+        """What of a batch that ends at `positions` was not read before, and the types of the events that were.
+
+        For the thread that reads.
+        """
+        starts = dict(zip(self._partitions, self._read.tolist(), strict=True))
+        fresh = self.fresh(columns.partitions, columns.offsets)
+        again: list[str] = []
+        if not fresh.all():
+            again = columns.only(~fresh).types
+            columns = columns.only(fresh)
+        columns.rejected = [record for record in columns.rejected if record.offset >= starts[record.partition]]
+        self._read = np.maximum(self._read, [positions[partition] for partition in self._partitions])
+        return columns, again
+
     def fresh(self, partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) which events of a batch were not applied before."""
+        """(n,) which events were not read before; they are now."""
         fresh = np.ones(len(offsets), np.bool_)
         for index in np.unique(partitions):
             at = np.flatnonzero(partitions == index)
-            own = offsets[at]
-            before = np.concatenate(([self.next[self._partitions[index]] - 1], own[:-1]))
-            fresh[at] = own > np.maximum.accumulate(before)
+            reached = np.maximum.accumulate(np.concatenate(([self._read[index]], offsets[at] + 1)))
+            fresh[at] = reached[1:] > reached[:-1]
+            self._read[index] = reached[-1]
         self.dropped += len(fresh) - int(np.count_nonzero(fresh))
         return fresh
 

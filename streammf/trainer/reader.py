@@ -1,30 +1,36 @@
-"""Reads ahead: polls the source and decodes, while the learner learns the batch before.
+"""Reads ahead: polls the source and makes batches ready, while the learner learns from the batch before.
 
 Rules of this file:
 1. The source is used by this thread alone while it runs.
-2. Nothing is swallowed: an error is handed over in its place among the batches, and raised by whoever takes it.
+2. The two threads share one interpreter. So whatever Python has to do about a batch is done here, and it is done while the
+   learner is in a kernel, which does not need the interpreter: the reader begins with a batch when the learner says so.
+3. Nothing is swallowed: an error is handed over in its place among the batches, and raised by whoever takes it.
 """
 
 import queue
 import threading
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from streammf.events.codec import decode
 from streammf.events.event import Columns
-from streammf.events.source import Partition, Source
+from streammf.events.records import nothing
+from streammf.events.source import Partition, Records, Source
+from streammf.state.model import Prepared
 
-#: Batches read ahead: one being learned from, one ready, one being decoded keep both sides busy. More would only be older.
+#: Batches read ahead: one being learned from, one ready, one being made ready keep both sides busy. More would only be older.
 AHEAD: Final = 1
 
 
 @dataclass(slots=True)
-class Decoded:
+class Ready:
     """A batch ready to be learned from."""
 
     columns: Columns
+    events: Prepared
+    """The same events, as the model takes them."""
+    again: Sequence[str]
+    """Types of the events that were left out, because the log's client delivered them again."""
     positions: Mapping[Partition, int]
     """The next offset of every partition after it."""
 
@@ -32,25 +38,22 @@ class Decoded:
 class Reader(threading.Thread):
     """One source, read until it is exhausted or the reader is stopped."""
 
-    def __init__(
-        self,
-        source: Source,
-        types: Collection[str],
-        value_range: tuple[float, float],
-        most: int,
-        idle_seconds: float,
-    ) -> None:
+    def __init__(self, source: Source, prepare: Callable[[Records], Ready], most: int, idle_seconds: float) -> None:
+        """`prepare` is called in this thread, with one batch after the other."""
         super().__init__(name="reader", daemon=True)
         self._source = source
-        self._types = types
-        self._value_range = value_range
+        self._prepare = prepare
         self._most = most
         self._idle_seconds = idle_seconds
         self._stopped = threading.Event()
-        self._batches: queue.Queue[Decoded | Exception | None] = queue.Queue(AHEAD)
+        self._batches: queue.SimpleQueue[Ready | Exception | None] = queue.SimpleQueue()
+        self._may_go_on = threading.Semaphore(AHEAD)
 
-    def next(self, timeout: float) -> Decoded | None:
-        """The next batch; None where none came within `timeout` seconds. Raises what the source raised, EOFError at its end."""
+    def next(self, timeout: float) -> Ready | None:
+        """The next batch; None where none came within `timeout` seconds. Raises what the source raised, EOFError at its end.
+
+        Whoever has taken a batch calls `go_on` once.
+        """
         try:
             batch = self._batches.get(timeout=timeout)
         except queue.Empty:
@@ -61,6 +64,10 @@ class Reader(threading.Thread):
             raise batch
         return batch
 
+    def go_on(self) -> None:
+        """Read another batch: the one taken last is about to be learned from."""
+        self._may_go_on.release()
+
     def run(self) -> None:
         """The thread's own work: not to be called."""
         last: Exception | None = None
@@ -68,22 +75,17 @@ class Reader(threading.Thread):
             while not self._stopped.is_set():
                 records = self._source.poll(self._most, self._idle_seconds)
                 if records is not None:
-                    columns = decode(records, self._source.partitions, self._types, self._value_range)
-                    self._hand_over(Decoded(columns, records.positions))
+                    self._batches.put(self._prepare(records))
+                    self._may_go_on.acquire()
                 elif self._source.exhausted:
                     break
         except Exception as error:  # noqa: BLE001 - raised again by `next`, in the thread that can act on it
             last = error
-        self._hand_over(last)
+        self._batches.put(last)
 
     def stop(self) -> None:
         """Return when this thread uses the source no longer. Batches not taken are dropped: the log still has them."""
         self._stopped.set()
+        self._may_go_on.release()
         if self.is_alive():
             self.join()
-
-    def _hand_over(self, batch: Decoded | Exception | None) -> None:
-        while not self._stopped.is_set():
-            with suppress(queue.Full):
-                self._batches.put(batch, timeout=0.1)
-                return

@@ -17,8 +17,10 @@ PATIENCE = 100.0
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's, without any setting of ours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("STREAMMF_")} | dict(more or {})
+    """This process's, without any setting of ours; metrics are asked for at any free port."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("STREAMMF_")}
+    any_port = {"STREAMMF_TELEMETRY__PORT": "0", "STREAMMF_TELEMETRY__WORKERS_PORT": "0"}
+    return others | any_port | dict(more or {})
 
 
 def streammf(folder: Path, *arguments: str, text: str = "", **settings: str) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from streammf.cli.snapshot import command
 from streammf.errors import StoreError
-from streammf.state.records import Copier
-from streammf.state.store import Store, StoreOptions
+from streammf.state.options import StoreOptions
+from streammf.state.changes import Copier
+from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model
 
 

@@ -267,9 +267,7 @@ def test_any_bytes_give_columns(values: list[bytes | None]) -> None:
     decoded(*values)
 
 
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=300) | st.binary()
-)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=300) | st.binary()
 FIELDS = st.dictionaries(
     st.sampled_from(["user", "item", "type", "value", "ts", "id", "other"]),
     SCALARS | st.lists(SCALARS) | st.sampled_from(["click", "item", "u"]),

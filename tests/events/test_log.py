@@ -172,9 +172,7 @@ def test_appenders_killed_in_the_middle_lose_nothing_that_was_flushed_and_stop_n
     assert list(numbers_by_key(tmp_path / "log")) == [b"a", b"b", b"c"]
 
 
-@pytest.mark.parametrize(
-    "torn", [b"\0" * 100, b"\xff" * 100, pack(b"k", b"torn", 1)[:-1], pack(b"k", b"x" * 200, 1)[:9]]
-)
+@pytest.mark.parametrize("torn", [b"\0" * 100, b"\xff" * 100, pack(b"k", b"torn", 1)[:-1], pack(b"k", b"x" * 200, 1)[:9]])
 def test_a_torn_tail_is_never_delivered_and_the_next_appender_cuts_it(tmp_path: Path, torn: bytes) -> None:
     append(tmp_path / "log", b"a", b"b")
     (segment,) = segments(tmp_path / "log")

@@ -16,11 +16,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
-import pytest
-
+from tests.programs import missing
 from tests.waiting import wait_for
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kafka"
@@ -39,7 +37,7 @@ class LocalBroker:
     def start(self) -> "LocalBroker":
         done = self._run("start", LONGEST_START)
         if done.returncode:
-            missing(done.stderr.strip())
+            missing(f"no Kafka broker for the tests: {done.stderr.strip()}")
         return self
 
     def stop(self) -> None:
@@ -95,14 +93,6 @@ def any_broker(folder: Path) -> Iterator[str]:
     else:
         with local_broker(folder) as broker:
             yield broker.address
-
-
-def missing(reason: str) -> NoReturn:
-    """Ends the test that asked for a broker."""
-    message = f"no Kafka broker for the tests: {reason}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def _docker_answers() -> bool:

@@ -30,6 +30,8 @@ def settings(folder: Path, **more: str) -> dict[str, str]:
         "live__path": str(folder / "live"),
         "serving__port": "0",
         "serving__workers": "2",
+        "telemetry__port": "0",
+        "telemetry__workers_port": "0",
         **more,
     }
     return {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")} | {

@@ -69,6 +69,42 @@ def test_what_is_excluded_never_appears_and_everything_else_does(exclude: list[i
     assert len(ranked.rows) == min(k, len(allowed))
 
 
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+@pytest.mark.parametrize("items", [30, ITEMS, 1000])
+@pytest.mark.parametrize("factors", [3, 32])
+def test_asking_together_changes_no_bit_of_any_answer(objective: Any, items: int, factors: int) -> None:
+    options = LearningOptions(objective=objective, factors=factors)
+    made = model(options, users=20, items=items, events=600, partitions=2)
+    log = random_log(seed=5, events=600, users=18)
+    log.item[:] = np.random.default_rng(5).integers(0, items, 600)
+    learner(options)(*made, log)
+    state, chance = read_only(made.state), np.random.default_rng(6)
+    asked = []
+    for user in chance.integers(-1, 20, 40).tolist():
+        history = chance.integers(0, items, chance.integers(0, 3)).astype(np.int32)
+        exclude = answers.seen_items(state, user) if user >= 0 else chance.integers(-1, items, 5).astype(np.int32)
+        asked.append(answers.Asked(user, history, int(chance.integers(1, 50)), exclude))
+    together = answers.recommend_many(state, made.counts, options, asked)
+    for one, ranked in zip(asked, together, strict=True):
+        alone = answers.recommend(state, made.counts, options, *one)
+        assert ranked.rows.tolist() == alone.rows.tolist()
+        assert ranked.scores.tobytes() == alone.scores.tobytes()
+        assert ranked.personal == alone.personal
+        assert len(ranked.rows) == min(one.k, len(np.setdiff1d(met(state), one.exclude)))
+    assert answers.recommend_many(state, made.counts, options, []) == []
+
+
+@pytest.mark.parametrize("row", range(9))
+def test_a_score_that_is_no_number_is_no_candidate_and_hides_none(row: int) -> None:
+    options = LearningOptions(factors=2, history=0)
+    made = model(options, users=1, items=9, events=0)
+    made.state.items.events[:] = 1
+    made.state.items.factor[row] = np.nan
+    made.state.users.taught[0] = made.state.users.events[0] = 1
+    ranked = answers.recommend(read_only(made.state), made.counts, options, 0, NONE, 9, NONE)
+    assert sorted(ranked.rows.tolist()) == [n for n in range(9) if n != row]
+
+
 def test_equal_scores_stand_in_the_order_of_their_rows() -> None:
     options = LearningOptions(factors=2, history=0)
     made = model(options, users=1, items=50, events=0)

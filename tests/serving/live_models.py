@@ -11,8 +11,8 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header, Status
 from streammf.state.live import LiveReader, LiveWriter
-from streammf.state.memory import Limits
 from streammf.state.model import Model
+from streammf.state.options import Limits
 from streammf.state.view import View
 
 BEGINNING = 1_700_000_000_000

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,8 @@ import msgpack
 from hypothesis import HealthCheck, settings
 
 from streammf.errors import NoModelError, RequestError
-from streammf.serving.dispatch import Respond
+from streammf.serving.dispatch import Outcome, Respond
 from streammf.serving.messages import (
-    Answer,
     AnyRequest,
     Health,
     HealthAnswer,
@@ -122,19 +121,25 @@ class Model:
         self.reached = 0
         """The next offset of the partition ("events", 0)."""
         self.asked = 0
+        self.together: list[int] = []
+        """How many requests came at once, each time."""
 
-    def __call__(self, request: AnyRequest) -> Answer | None:
+    def __call__(self, requests: Sequence[AnyRequest]) -> list[Outcome]:
+        self.together.append(len(requests))
+        return [self.one(request) for request in requests]
+
+    def one(self, request: AnyRequest) -> Outcome:
         self.asked += 1
         position = [("events", 0, self.reached)]
         match request:
             case Health():
                 return HealthAnswer(request.id, status="ok", ready=True)
             case Info():
-                raise NoModelError("no model yet")
+                return NoModelError("no model yet")
             case Recommend():
                 raise ZeroDivisionError("a defect")
             case SimilarItems():
-                raise RequestError("bad_request", "k = 1; whatever")
+                return RequestError("bad_request", "k = 1; whatever")
         if any(offset > self.reached for _, _, offset in request.at_least):
             return None
         if isinstance(request, Popular):

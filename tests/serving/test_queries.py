@@ -8,6 +8,7 @@ from streammf.errors import RequestError
 from streammf.learning.tables import Axis
 from streammf.serving import queries
 from streammf.serving.messages import (
+    AnyQuery,
     Health,
     Info,
     Popular,
@@ -167,6 +168,30 @@ def test_a_list_longer_than_this_server_allows_is_refused(view: View) -> None:
         with pytest.raises(RequestError, match=r"k = 101.*serving\.most_k") as caught:
             queries.answer(view, request, MOST_K)
         assert caught.value.code == "bad_request"
+
+
+def test_requests_that_come_together_get_the_answers_that_each_gets_alone(view: View) -> None:
+    beyond = [("events", 0, view.header.events + 1)]
+    requests: list[AnyQuery | Info] = [
+        Recommend(1, user="red 0", k=24),
+        Info(2),
+        Recommend(3, user="nobody", k=3),
+        Recommend(4, user="red 1", k=MOST_K + 1),
+        Predict(5, user="red 0", item="red1"),
+        Recommend(6, user="blue 3", k=1, at_least=beyond),
+        Recommend(7, items=["blue1", "nothing"]),
+        SimilarItems(8, item="red3", k=2),
+        Popular(9, k=MOST_K + 1),
+        Recommend(10, user="blue 3", k=4, exclude_seen=False),
+    ]
+    found = queries.answer_all(view, requests, MOST_K)
+    for request, one in zip(requests, found, strict=True):
+        if request.id == 6:
+            assert one is None
+        elif request.id in (4, 9):
+            assert isinstance(one, RequestError)
+        else:
+            assert one == queries.answer(view, request, MOST_K)
 
 
 def test_a_position_is_reached_when_every_partition_is(view: View) -> None:

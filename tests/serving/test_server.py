@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from streammf.errors import ConfigurationError
 from streammf.serving.options import ServingOptions
 from streammf.serving.protocol import framed
 from streammf.serving.server import Server, refuse_remote
-from tests.serving.running import Model, Peer, Running, running
+from tests.serving.running import PATIENCE, Model, Peer, Running, running
 from tests.serving.test_messages import HOPELESS, MISFITS
 from tests.waiting import wait_for
 
@@ -108,6 +109,29 @@ def test_errors_of_the_model_and_defects_are_answered_and_the_connection_goes_on
         peer.say({"id": 3, "op": "similar_items", "item": "a"}, HEALTH)
         assert [refused(peer.hear()) for _ in range(3)] == [(1, "no_model"), (2, "internal"), (3, "bad_request")]
         assert peer.hear() is not None
+
+
+def test_what_several_connections_ask_at_once_is_answered_together_and_a_defect_hurts_nobody_else(
+    server: Running, model: Model
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go_on.wait(PATIENCE)
+
+    peers = [Peer(server.address) for _ in range(8)]
+    server.loop.call_soon_threadsafe(hold)
+    assert held.wait(PATIENCE)
+    for n, peer in enumerate(peers):
+        peer.say({"id": n, "op": "recommend", "user": "ann"} if n == 3 else PREDICT | {"id": n})
+    go_on.set()
+    for n, peer in enumerate(peers):
+        with peer:
+            answer = peer.hear()
+            assert answer is not None
+            assert (answer["id"], answer["ok"]) == (n, n != 3)
+    assert max(model.together) > 1
 
 
 def test_pipelined_requests_are_all_answered_however_they_arrive(server: Running) -> None:

@@ -14,12 +14,12 @@ from streammf.events.event import Rejected
 from streammf.events.source import Partition
 from streammf.learning.compiling import ready
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table
+from streammf.state.changes import Copier
 from streammf.state.digest import digest_of
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
 from streammf.state.meta import Meta, Position, first_meta
 from streammf.state.options import Limits, StoreOptions
-from streammf.state.records import Copier
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 

@@ -6,10 +6,10 @@ import pytest
 
 from streammf.learning.tables import TABLES, Axis
 from streammf.state import snapshots
+from streammf.state.changes import Copier
 from streammf.state.digest import digest, digest_of
 from streammf.state.meta import Meta
 from streammf.state.options import StoreOptions
-from streammf.state.records import Copier
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model, numbered, positions
 

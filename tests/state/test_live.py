@@ -8,7 +8,8 @@ import pytest
 from streammf.errors import MemoryFullError, NoModelError, StoreBusyError
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
-from streammf.state.live import HEADER, OPTIONS, LiveReader, LiveWriter
+from streammf.state.header import HEADER
+from streammf.state.live import OPTIONS, LiveReader, LiveWriter
 from streammf.state.memory import LAYOUT
 from streammf.state.options import LiveOptions, live_path
 from tests.state import live_processes as processes

@@ -49,6 +49,20 @@ def test_only_blocks_with_changed_or_new_rows_are_copied() -> None:
     assert not made.memory.marks.users.moved[: count + 1].any()
 
 
+def test_what_a_copy_will_take_is_known_before_it_is_made() -> None:
+    made = model()
+    change(made, 1, most_new=2000)
+    copier = Copier(*made)
+    copier.take()
+    assert copier.size() == 0
+    count, layout = int(made.memory.counts[Axis.USER]), BlockLayout.of(USERS, made.memory.dimensions)
+    chosen = np.random.default_rng(1).choice(count, count // layout.rows, replace=False)
+    mark(made.memory, USERS, chosen)
+    expected = copier.size()
+    copied = sum(blocks.content.nbytes for blocks in copier.take().blocks if blocks.layout.table is USERS)
+    assert expected == pytest.approx(copied, rel=0.1)
+
+
 def test_partitions_and_the_whole_are_always_copied() -> None:
     made = model()
     change(made, 1)

@@ -8,10 +8,11 @@ import pytest
 
 from streammf.errors import ConfigurationError, StoreError
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Users, column
+from streammf.state.changes import Copier
 from streammf.state.digest import digest, digest_of
 from streammf.state.meta import require_settings
 from streammf.state.options import StoreOptions
-from streammf.state.records import Copier, column_bytes
+from streammf.state.records import column_bytes
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from tests.state.models import DIMENSIONS, Model, change, commit, meta, model, positions
@@ -128,8 +129,11 @@ def test_a_store_that_lacks_a_block_or_an_id_is_damaged(tmp_path: Path) -> None:
     made = model()
     change(made, 1, most_new=500)
     changes = Copier(*made).take()
-    users, *others = changes.blocks
-    short = changes._replace(blocks=[users._replace(numbers=users.numbers[:-1], content=users.content[:-1]), *others])
+    users, *others = changes.rows
+    kept = len(users.numbers) - users.layout.rows
+    short = changes._replace(
+        rows=[users._replace(numbers=users.numbers[:kept], columns=[column[:kept] for column in users.columns]), *others]
+    )
     with Store.open(options(tmp_path / "rows")) as store:
         store.commit(short, meta())
         with pytest.raises(StoreError, match="a block of the table users is missing"):

@@ -10,9 +10,9 @@ import pytest
 
 from streammf.errors import StoreBusyError, StoreError
 from streammf.state import snapshots
+from streammf.state.changes import Copier
 from streammf.state.digest import digest
 from streammf.state.options import StoreOptions
-from streammf.state.records import Copier
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model
 

@@ -13,10 +13,10 @@ import lmdb
 import pytest
 
 from streammf.errors import StoreBusyError, StoreError
+from streammf.state.changes import Copier
 from streammf.state.digest import digest
 from streammf.state.meta import FORMAT
 from streammf.state.options import StoreOptions
-from streammf.state.records import Copier
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model, numbered

@@ -1,0 +1,194 @@
+"""What changed since the last commit: copied out of memory between two batches, and joined with what is stored afterwards.
+
+Rules of this file:
+1. `Copier.take` is all that learning waits for: it copies changed rows and nothing beside them. What it returns, learning does
+   not touch; it knows no transaction.
+2. The store keeps blocks. The rows of a block that did not change are taken from the block that is stored, by the thread that
+   writes: a row that is not marked stands there as it stands in memory.
+3. Memory that is touched for the first time costs more than the copy: the copies of all commits stand in the same bytes, and
+   those are touched ahead, while nobody waits.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from streammf.errors import StoreError
+from streammf.learning.arguments import Mark, array_type
+from streammf.learning.compiling import kernel
+from streammf.learning.tables import Array, Axis, row_bytes
+from streammf.state.ids import Ids
+from streammf.state.memory import Memory
+from streammf.state.records import BlockLayout, IdChunk, id_chunks
+from streammf.state.region import Region
+
+#: Bytes of address for the copies of one table; and bytes of it that are touched before the first copy.
+ROOM: Final = 256 << 20
+FIRST_BACKED: Final = 8 << 20
+#: Blocks joined at a time: about a MiB, so that reading them holds other threads up for less than a millisecond.
+AT_ONCE: Final = 256
+#: The counts of a store that holds nothing.
+NOTHING: Final = (0,) * len(Axis)
+
+Read = Callable[[list[bytes]], Iterable[tuple[bytes, bytes]]]
+"""Keys in, the (key, value) of those that are stored out, in the same order."""
+
+
+class Rows(NamedTuple):
+    """Changed rows of one table."""
+
+    layout: BlockLayout
+    stored: int
+    """Rows of the table that the store holds already."""
+    numbers: NDArray[np.int32]
+    """(n,) ascending."""
+    columns: Sequence[Array]
+    """Their values: (n,) or (n, width) each."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values."""
+        return sum(column.nbytes for column in self.columns)
+
+    def records(self, read: Read) -> Iterator[list[tuple[bytes, memoryview]]]:
+        """(key, value) of every block that holds one of the rows, some blocks at a time."""
+        layout = self.layout
+        blocks = self.numbers // layout.rows
+        starts = np.flatnonzero(np.diff(blocks, prepend=-1))
+        for first in range(0, len(starts), AT_ONCE):
+            rows = slice(starts[first], starts[first + AT_ONCE] if first + AT_ONCE < len(starts) else len(blocks))
+            numbers = blocks[starts[first : first + AT_ONCE]]
+            keys = numbers.astype(">u4").tobytes()
+            named = [keys[at : at + 4] for at in range(0, len(keys), 4)]
+            content = np.zeros((len(numbers), layout.size), np.uint8)
+            there = int(np.searchsorted(numbers, layout.blocks(self.stored)))
+            content[:there] = self._stored(read, named[:there])
+            at = np.repeat(np.arange(len(numbers)), np.diff(starts[first : first + AT_ONCE], append=rows.stop)) * layout.size
+            slots = self.numbers[rows] % layout.rows
+            for part, column in zip(layout.parts, self.columns, strict=True):
+                values = column[rows].reshape(len(slots), -1).view(np.uint8)
+                scatter(values, at + part.start + slots * part.row, content.reshape(-1))
+            whole = content.reshape(-1).data
+            yield [(key, whole[n * layout.size : (n + 1) * layout.size]) for n, key in enumerate(named)]
+
+    def _stored(self, read: Read, keys: list[bytes]) -> Array:
+        """The blocks of these keys as they are stored: uint8 (n, size)."""
+        values = [value for _, value in read(keys)]
+        if len(values) != len(keys) or any(len(value) != self.layout.size for value in values):
+            raise StoreError(
+                f"the store is damaged: a block of the table {self.layout.table.name} is missing or has another length; "
+                "restore a snapshot, or replay the log"
+            )
+        return np.frombuffer(b"".join(values), np.uint8).reshape(-1, self.layout.size)
+
+
+class Changes(NamedTuple):
+    """Everything that changed between two moments, in bytes that learning does not touch."""
+
+    counts: list[int]
+    """Rows in use, by Axis, at the second one."""
+    rows: list[Rows]
+    ids: list[IdChunk]
+
+
+class Copier:
+    """Copies what changed out of a memory, again and again into the same bytes."""
+
+    def __init__(self, memory: Memory, users: Ids, items: Ids, since: Sequence[int] = NOTHING) -> None:
+        self._memory = memory
+        self._ids = {Axis.USER: users, Axis.ITEM: items}
+        self._since = since
+        self._rooms = [_Room(BlockLayout.of(table, memory.dimensions), memory) for table in memory.tables]
+
+    def size(self) -> int:
+        """Bytes that `take` would copy now, at most."""
+        memory, size = self._memory, 0
+        for room in self._rooms:
+            axis, mark = room.layout.table.axis, room.mark
+            new = int(memory.counts[axis]) - self._since[axis]
+            size += (new + int(mark.used[0])) * room.row if mark is not None else 0
+        return size
+
+    def take(self) -> Changes:
+        """What changed since the last call, at first since the counts were `since`; the marks are cleared.
+
+        Only between two batches, and only once the Changes of the call before are committed: the bytes are used again.
+        Rows that were added count as changed, whether an event touched them or not.
+        """
+        memory, since = self._memory, self._since
+        counts = [int(n) for n in memory.counts]
+        rows = []
+        for room in self._rooms:
+            axis = room.layout.table.axis
+            numbers = changed_rows(room.mark, since[axis], counts[axis])
+            rows.append(Rows(room.layout, since[axis], numbers, room.copy(numbers)))
+        chunks = [chunk for axis, ids in self._ids.items() for chunk in id_chunks(axis, ids, since[axis], counts[axis])]
+        memory.clear_marks()
+        self._since = counts
+        return Changes(counts, rows, chunks)
+
+    def back(self) -> None:
+        """Touch twice the bytes that the largest copy so far took, so that the next may be larger. For any thread, between
+        a commit and the next `take`.
+        """
+        for room in self._rooms:
+            room.back(2 * room.most)
+
+
+class _Room:
+    """Where the copies of one table stand."""
+
+    def __init__(self, layout: BlockLayout, memory: Memory) -> None:
+        self.layout = layout
+        self.row = row_bytes(layout.table, memory.dimensions)
+        self.mark: Mark | None = getattr(memory.marks, layout.table.name, None)
+        self.most = 0
+        """Rows of the largest copy so far."""
+        self._columns = memory.arrays[layout.table.name]
+        self._rows = ROOM // self.row
+        self._places = [
+            Region.anonymous(self._rows * part.row).array(column.dtype.str, (self._rows, *column.shape[1:]))
+            for part, column in zip(layout.parts, self._columns, strict=True)
+        ]
+        self._backed = 0
+        self.back(min(FIRST_BACKED // self.row, memory.most_rows(layout.table.axis)))
+
+    def copy(self, numbers: NDArray[np.int32]) -> list[Array]:
+        """These rows of every column."""
+        n = len(numbers)
+        self.most = max(self.most, min(n, self._rows))
+        places = self._places
+        if n > self._rows:  # a first commit, or one long overdue
+            places = [np.empty((n, *column.shape[1:]), column.dtype) for column in self._columns]
+        return [
+            np.take(column, numbers, axis=0, out=place[:n], mode="clip")
+            for column, place in zip(self._columns, places, strict=True)
+        ]
+
+    def back(self, rows: int) -> None:
+        """Touch the bytes of the first `rows` rows."""
+        rows = min(rows, self._rows)
+        for place in self._places:
+            place[self._backed : rows] = 0
+        self._backed = max(rows, self._backed)
+
+
+def changed_rows(mark: Mark | None, since: int, count: int) -> NDArray[np.int32]:
+    """Numbers of the marked and the new rows. A table without marks counts as changed, whole."""
+    if mark is None:
+        return np.arange(count, dtype=np.int32)
+    marked = mark.rows[: mark.used[0]]
+    return np.concatenate((np.sort(marked[marked < since]), np.arange(since, count, dtype=np.int32)))
+
+
+@kernel(types.void(array_type("u1", 2), array_type("i8", 1), array_type("u1", 1)))
+def scatter(values: Array, places: Array, out: Array) -> None:
+    """out[places[n]:] begins with values[n]."""
+    for n in range(len(values)):
+        source = values[n]
+        target = out[places[n] : places[n] + len(source)]
+        for i in range(len(source)):  # over slices from 0 on: what else there is to write keeps LLVM from vectors
+            target[i] = source[i]

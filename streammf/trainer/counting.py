@@ -1,0 +1,91 @@
+"""What a trainer counts.
+
+Rules of this file:
+1. Counting costs per batch, never per event, beyond what one pass over a column costs.
+2. Label values are closed sets: the types of the configuration, and the reasons of the codec.
+3. Each number has one thread that writes it: reading and decoding, learning, committing.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streammf.counters.block import OWN, SECONDS, Block, Family
+from streammf.events.event import REASONS, Rejected
+
+BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
+#: Seconds; from what a click may take at best to what a backlog takes.
+AGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 3600.0)
+
+#: Seconds that an age counts as at most: the years of a replayed log would drown the sum.
+OLDEST: Final = 86_400.0
+
+
+def families(types: Iterable[str]) -> tuple[Family, ...]:
+    """The families of a trainer that learns from events of these types."""
+    outcomes = ("applied", "already_applied")
+    return (
+        *OWN,
+        Family(
+            "events_total",
+            "counter",
+            "Events handed to the model; already_applied: the log's client delivered them again, and they were dropped.",
+            {"type": tuple(types), "outcome": outcomes},
+        ),
+        Family("rejected_total", "counter", "Records set aside, by reason.", {"reason": REASONS}),
+        Family("batch_events", "histogram", "Events of a batch, those that are set aside included.", buckets=BATCHES),
+        Family("decode_seconds", "histogram", "Decoding and checking one batch.", buckets=SECONDS),
+        Family("learn_seconds", "histogram", "Applying one batch to the model, new ids included.", buckets=SECONDS),
+        Family("publish_seconds", "histogram", "Making one batch visible to the query workers.", buckets=SECONDS),
+        Family("commit_copy_seconds", "histogram", "Copying what changed; learning waits for it.", buckets=SECONDS),
+        Family("commit_write_seconds", "histogram", "Writing a commit to disk, beside learning.", buckets=SECONDS),
+        Family(
+            "freshness_seconds",
+            "histogram",
+            "From an event's own time until queries reflect it. Old events that are replayed are old; a day is the most.",
+            buckets=AGES,
+        ),
+    )
+
+
+class TrainerCounters:
+    """The numbers of one trainer, in a block of `families(types)`."""
+
+    def __init__(self, block: Block, types: Iterable[str]) -> None:
+        self.block = block
+        self.heartbeat = block.gauge("heartbeat")
+        self.batch_events = block.histogram("batch_events")
+        self.decode_seconds = block.histogram("decode_seconds")
+        self.learn_seconds = block.histogram("learn_seconds")
+        self.publish_seconds = block.histogram("publish_seconds")
+        self.commit_copy_seconds = block.histogram("commit_copy_seconds")
+        self.commit_write_seconds = block.histogram("commit_write_seconds")
+        self._freshness = block.histogram("freshness_seconds")
+        self._bounds = np.array(AGES)
+        self._applied = {kind: block.counter("events_total", kind, "applied") for kind in types}
+        self._again = {kind: block.counter("events_total", kind, "already_applied") for kind in types}
+        self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
+
+    def applied(self, types: Sequence[str]) -> None:
+        """Events of these types were learned from."""
+        for kind, number in Tally(types).items():
+            self._applied[kind].add(number)
+
+    def applied_before(self, types: Sequence[str]) -> None:
+        """Events of these types came again."""
+        for kind, number in Tally(types).items():
+            self._again[kind].add(number)
+
+    def rejected(self, records: Sequence[Rejected]) -> None:
+        """These were set aside."""
+        for record in records:
+            self._rejected[record.reason].add()
+
+    def visible(self, times: NDArray[np.int64], now: float) -> None:
+        """Events of these times (ms since the epoch) can be seen by queries since `now` (wall clock, s)."""
+        ages = np.clip(now - times / 1000.0, 0.0, OLDEST)
+        counts = np.bincount(np.searchsorted(self._bounds, ages), minlength=len(AGES) + 1)
+        self._freshness.observe_all(counts.tolist(), float(ages.sum()))
