@@ -1,0 +1,56 @@
+"""`scripts/bench NAME [options]`: run one benchmark and print what it found."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.benchmarks import freshness, ingest
+from scripts.benchmarks.report import Report
+from streammf.errors import StreamMFError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All benchmarks and their options."""
+    data = os.environ.get("STREAMMF_TEST_DATA")
+    made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
+    names = made.add_subparsers(dest="name", required=True)
+    for name, module in (("ingest", ingest), ("freshness", freshness)):
+        summary = (module.__doc__ or "").strip()
+        one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
+        one.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    ingesting, fresh = names.choices["ingest"], names.choices["freshness"]
+    ingesting.add_argument("--events", type=int, default=1_000_000, help="events in the topic (default: %(default)s)")
+    ingesting.add_argument("--runs", type=int, default=3, help="times that everything is measured (default: %(default)s)")
+    ingesting.add_argument(
+        "--data", type=Path, default=data and Path(data), help="folder of MovieLens (default: STREAMMF_TEST_DATA)"
+    )
+    fresh.add_argument("--rate", type=int, default=20_000, help="events a second (default: %(default)s)")
+    fresh.add_argument("--queries", type=int, default=100, help="queries a second (default: %(default)s)")
+    fresh.add_argument("--seconds", type=float, default=60.0, help="length of each run (default: %(default)s)")
+    fresh.add_argument("--runs", type=int, default=3, help="runs, each from an empty model (default: %(default)s)")
+    return made
+
+
+def report(arguments: argparse.Namespace, command: str) -> Report:
+    """Run what was asked for."""
+    if arguments.name == "ingest":
+        return ingest.run(command, arguments.events, arguments.runs, arguments.data)
+    return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
+
+
+def main(given: Sequence[str]) -> int:
+    """The command. Exit code 0 whether or not a bar is met: a benchmark says what it finds."""
+    arguments = parser().parse_args(given)
+    try:
+        report(arguments, shlex.join(["scripts/bench", *given])).show(as_json=arguments.json)
+    except StreamMFError as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)  # noqa: T201
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

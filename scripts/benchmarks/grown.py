@@ -1,0 +1,303 @@
+"""A model of a given size, as it is after long use, and what learning, copying, committing and starting cost there.
+
+`python -m scripts.benchmarks.grown '<job as JSON>'` measures in a process of its own.
+
+Rules of this file:
+1. Every row stands as after long use: users have a full history and a begun chain of seen items, items were clicked on, the
+   ring of recent events is full. It is written there, not learned: ten million users would take hours.
+2. Live memory and store are the real ones, files in memory and LMDB on disk, and grow a commit at a time.
+3. Events are handed over as rows: what ids cost is measured where they are registered.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.benchmarks.data import ITEM_SKEW, START, STEP, USER_SKEW, drawn
+from scripts.benchmarks.settings import learning
+from streammf.learning.arguments import Batch
+from streammf.learning.compiling import ready
+from streammf.learning.learner import learner
+from streammf.learning.options import LearningOptions
+from streammf.learning.tables import Axis
+from streammf.state.header import Header
+from streammf.state.live import LiveWriter
+from streammf.state.meta import Meta, Position, first_meta
+from streammf.state.model import Model
+from streammf.state.options import Limits, StoreOptions
+from streammf.state.changes import Copier
+from streammf.state.recovery import recover
+from streammf.state.store import Store
+from streammf.trainer.commits import MOST_COPIED
+
+Spread = Literal["zipf", "uniform"]
+SPREADS: Final[tuple[Spread, ...]] = ("zipf", "uniform")
+BATCH: Final = 4096
+#: Events between two commits: a second of the load that the bar speaks of.
+COMMIT_EVENTS: Final = 20_000
+#: Rows made and committed at a time.
+STEP_ROWS: Final = 250_000
+#: Items in each user's chain of seen ones, of the 15 that a block holds.
+SEEN: Final = 8
+#: Events by which the rows that one touches are counted.
+COUNTED: Final = 200
+PAGE: Final = 512
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be measured, and where it may be written."""
+
+    part: Literal["grow", "start"]
+    objective: Literal["ranking", "rating"]
+    users: int
+    items: int
+    commits: int
+    """Commits, and as many times COMMIT_EVENTS events, of each spread."""
+    live: str
+    store: str
+
+
+class Load(msgspec.Struct, kw_only=True):
+    """What one spread of events cost: a number a commit."""
+
+    event_us: list[float] = []
+    events: list[int] = []
+    """Learned before the commit was due."""
+    copy_ms: list[float] = []
+    commit_s: list[float] = []
+    commit_bytes: list[int] = []
+    """Handed to LMDB."""
+    touched: float = 0.0
+    """Rows that one event changes."""
+
+
+class Grown(msgspec.Struct, kw_only=True):
+    """What was found at one size."""
+
+    loads: dict[str, Load] = {}
+    register_us: float = 0.0
+    """An id of a user, its row included."""
+    live_bytes: dict[str, int] = {}
+    """Backed by memory, by file."""
+    store_bytes: int = 0
+    start_s: float = 0.0
+    """From the start of a process until it has learned its first batch."""
+
+
+def measure(job: Job) -> Grown:
+    """Do `job` in a process of its own."""
+    command = [sys.executable, "-m", "scripts.benchmarks.grown", msgspec.json.encode(job).decode()]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        took = time.perf_counter() - began
+        said = process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    found = msgspec.json.decode(said or first, type=Grown)
+    if job.part == "start":
+        found.start_s = took
+    return found
+
+
+def open_model(job: Job) -> tuple[Store, LiveWriter, Model, Meta, LearningOptions]:
+    """What a trainer opens."""
+    options = learning(job.objective)
+    store = Store.open(StoreOptions(path=job.store))
+    live = LiveWriter(Path(job.live), options, Limits(job.users, job.items))
+    model = Model(options, live.memory, live.users, live.items)
+    plain = msgspec.to_builtins(options)
+    meta = store.meta() or first_meta(options.objective, options.seed, options.dimensions, plain, live.memory.tables)
+    return store, live, model, meta, options
+
+
+def grow(job: Job) -> Grown:
+    """Make the model, then learn, copy and commit."""
+    store, live, model, meta, options = open_model(job)
+    found = Grown()
+    with closing(store), closing(live):
+        memory = live.memory
+        memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
+        copier = Copier(memory, live.users, live.items)
+        took = 0.0
+        chance = np.random.default_rng(5)
+        for axis, count in ((Axis.ITEM, job.items), (Axis.USER, job.users)):
+            for first in range(0, count, STEP_ROWS):
+                took = add_rows(live, axis, first, min(first + STEP_ROWS, count)) + (took if first else 0.0)
+                age(model, axis, first, chance)
+                meta = store.commit(copier.take(), meta)
+        found.register_us = 1e6 * took / job.users
+        fill_ring(model, chance)
+        store.commit(copier.take(), meta)
+        learn = Learning(job, live, model, options)
+        for spread in SPREADS:
+            found.loads[spread] = learn.load(spread, store, copier, meta)
+        meta = store.meta() or meta
+        positions = [Position("events", 0, learn.offset, "bench")]
+        store.commit(copier.take(), msgspec.structs.replace(meta, positions=positions, events=learn.offset))
+        live.publish(Header(status="learning", events=learn.offset))
+        folders = [entry for entry in Path(job.live).iterdir() if entry.is_dir() and not entry.is_symlink()]
+        found.live_bytes = {f.name: f.stat().st_blocks * PAGE for folder in folders for f in folder.iterdir()}
+        found.store_bytes = (Path(job.store) / "data.mdb").stat().st_blocks * PAGE
+    return found
+
+
+def add_rows(live: LiveWriter, axis: Axis, first: int, last: int) -> float:
+    """Register ids and give them rows; seconds."""
+    ids = [f"{axis.name.lower()[0]}{n}" for n in range(first, last)]
+    began = time.perf_counter()
+    _, keys = (live.users if axis == Axis.USER else live.items).register(ids)
+    live.memory.add_rows(axis, keys)
+    return time.perf_counter() - began
+
+
+def age(model: Model, axis: Axis, first: int, chance: np.random.Generator) -> None:
+    """Make the rows from `first` on look as after long use. Items come before users."""
+    memory, state = model.memory, model.memory.state
+    last, items = int(memory.counts[axis]), int(memory.counts[Axis.ITEM])
+    rows = slice(first, last)
+    if axis == Axis.ITEM:
+        state.items.events[rows] = state.items.taught[rows] = 100
+        state.items.log_popularity[rows] = np.log(100.0)
+        state.items.first_time[rows] = state.items.last_time[rows] = START
+        return
+    history = state.users.history_item.shape[1]
+    state.users.events[rows] = state.users.taught[rows] = history
+    state.users.last_time[rows] = START
+    state.users.partition[rows] = 0
+    state.users.factor[rows] = chance.normal(0, 0.1, (last - first, model.options.factors))
+    state.users.history_item[rows] = chance.integers(0, items, (last - first, history))
+    state.users.history_value[rows] = 1.0
+    state.users.history_time[rows] = START // 1000
+    memory.reserve(Axis.SEEN, last)
+    state.users.seen_block[rows] = np.arange(first, last)
+    state.users.seen_count[rows] = SEEN
+    state.seen.items[rows, :SEEN] = chance.integers(0, items, (last - first, SEEN))
+    memory.counts[Axis.SEEN] = last
+
+
+def fill_ring(model: Model, chance: np.random.Generator) -> None:
+    """Recent events, as many as the ring holds."""
+    state, counts = model.memory.state, model.memory.counts
+    size = len(state.recent.user)
+    state.recent.user[:] = drawn(chance, int(counts[Axis.USER]), USER_SKEW, size)
+    state.recent.item[:] = drawn(chance, int(counts[Axis.ITEM]), ITEM_SKEW, size)
+    state.recent.value[:] = 0.0 if model.options.objective == "rating" else 1.0
+    state.recent.weight[:] = 1.0
+    state.recent.time[:] = START
+    state.whole.events[0] = state.whole.taught[0] = size
+    state.whole.clock[0] = START
+    # what was written past the kernels is not marked: the ring is stored whole
+    marks = model.memory.marks.recent
+    marks.rows[:size], marks.moved[:size], marks.used[0] = np.arange(size), 1.0, size
+
+
+class Learning:
+    """Learns made-up events of one model, one after another."""
+
+    def __init__(self, job: Job, live: LiveWriter, model: Model, options: LearningOptions) -> None:
+        self._job = job
+        self._memory = live.memory
+        self._learn = learner(options)
+        self._chance = np.random.default_rng(6)
+        self.offset = 0
+
+    def load(self, spread: Spread, store: Store, copier: Copier, meta: Meta) -> Load:
+        """Learn, copy and commit, again and again."""
+        found = Load()
+        self._pass(spread, copier, BATCH)  # new rows of the ring: from here on it is the spread's
+        copier.take()
+        found.touched = self._touched(spread, copier)
+        for turn in range(self._job.commits + 1):
+            events, seconds = self._pass(spread, copier, COMMIT_EVENTS)
+            began = time.perf_counter()
+            changes = copier.take()
+            copied = time.perf_counter()
+            meta = store.commit(changes, meta)
+            committed = time.perf_counter()
+            if turn == 0:  # the ring still held the other spread's events
+                continue
+            found.event_us.append(1e6 * seconds / events)
+            found.events.append(events)
+            found.copy_ms.append(1000 * (copied - began))
+            found.commit_s.append(committed - copied)
+            found.commit_bytes.append(sum(rows.nbytes for rows in changes.rows))
+        return found
+
+    def _pass(self, spread: Spread, copier: Copier, most: int) -> tuple[int, float]:
+        """Learn until a commit is due; how many events, and in how many seconds."""
+        memory, events, seconds = self._memory, 0, 0.0
+        for batch in self._batches(spread, most):
+            memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(batch.user))
+            began = time.perf_counter()
+            self._learn(memory.state, memory.marks, memory.counts, batch)
+            seconds += time.perf_counter() - began
+            events += len(batch.user)
+            if copier.size() >= MOST_COPIED:
+                break
+        return events, seconds
+
+    def _touched(self, spread: Spread, copier: Copier) -> float:
+        rows = 0
+        for batch in self._batches(spread, COUNTED, 1):
+            self._memory.reserve(Axis.SEEN, int(self._memory.counts[Axis.SEEN]) + 1)
+            self._learn(self._memory.state, self._memory.marks, self._memory.counts, batch)
+            rows += sum(int(mark.used[0]) for mark in self._memory.marks)
+            copier.take()
+        return rows / COUNTED
+
+    def _batches(self, spread: Spread, events: int, at_once: int = BATCH) -> Iterator[Batch]:
+        users, items = self._numbers(self._job.users, spread, USER_SKEW, events), self._numbers(
+            self._job.items, spread, ITEM_SKEW, events
+        )
+        for first in range(0, events, at_once):
+            part = slice(first, first + at_once)
+            n = len(users[part])
+            offsets = np.arange(self.offset, self.offset + n, dtype=np.int64)
+            self.offset += n
+            value = np.full(n, 4.0, np.float32)
+            ones = np.ones(n, np.float32)
+            yield Batch(users[part], items[part], value, ones, START + STEP * offsets, np.zeros(n, np.int32), offsets)
+
+    def _numbers(self, of: int, spread: Spread, skew: float, count: int) -> NDArray[np.int32]:
+        chosen = drawn(self._chance, of, skew, count) if spread == "zipf" else self._chance.integers(0, of, count)
+        # who is active has no place of its own in the order of arrival
+        return ((chosen * 2_654_435_761) % of).astype(np.int32)
+
+
+def start(job: Job) -> Grown:
+    """What a trainer does until it learns."""
+    store, live, model, meta, options = open_model(job)
+    with closing(store), closing(live):
+        recover(store, live.memory, live.users, live.items)
+        live.publish(Header(status="learning", events=meta.events))
+        learning_on = Learning(job, live, model, options)
+        learning_on.offset = meta.events
+        learning_on._pass("zipf", Copier(live.memory, live.users, live.items, meta.counts), BATCH)
+        print(msgspec.json.encode(Grown()).decode(), flush=True)  # noqa: T201 - the parent's clock stops here
+    return Grown()
+
+
+def main() -> None:
+    """Do the job that the command line names."""
+    job = msgspec.json.decode(sys.argv[1], type=Job)
+    ready()
+    if job.part == "start":
+        start(job)
+    else:
+        print(msgspec.json.encode(grow(job)).decode())  # noqa: T201 - the parent reads it
+    shutil.rmtree(job.live, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
