@@ -88,7 +88,7 @@ def listening(log: str) -> str:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
+def prometheus(binary: str, folder: Path, targets: list[str]) -> Iterator[str]:
     """One that runs deploy/prometheus.yml, faster, on these targets; gives its address."""
     configuration = files.read_yaml(files.PROMETHEUS)
     configuration["global"] = dict.fromkeys(configuration["global"], "1s")
@@ -98,7 +98,7 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
     static["targets"] = targets
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     (folder / "alerts.yml").write_text(files.ALERTS.read_text())
-    command = [program("prometheus", "Prometheus (Debian: prometheus)"), "--web.listen-address=127.0.0.1:0"]
+    command = [binary, "--web.listen-address=127.0.0.1:0"]
     command += [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}"]
     log = folder / "prometheus.log"
     with log.open("w") as file, process(command, stdout=file, stderr=file):
@@ -111,6 +111,7 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
 def stack(folder: Path, kafka: str) -> Iterator[Stack]:
     """Everything but Kafka and Grafana, in the order in which Compose starts it."""
     services = files.services()
+    binary = program("prometheus", "Prometheus (Debian: prometheus)")
 
     def started(name: str) -> Running:
         (folder / name).mkdir()
@@ -126,7 +127,7 @@ def stack(folder: Path, kafka: str) -> Iterator[Stack]:
         targets = [found(r"http://([\d.:]+)/metrics", each) for each in (trainer, workers)]
         command = producer("producer", {"workers:7077": workers.ready().address})
         undo.enter_context(process(command, env=environment("producer", folder, kafka)))
-        address = undo.enter_context(prometheus(folder, targets))
+        address = undo.enter_context(prometheus(binary, folder, targets))
         yield Stack(address, workers.address, {"trainer": trainer.lines, "workers": workers.lines})
 
 

@@ -31,19 +31,23 @@ def test_every_query_of_the_dashboard_returns_data(running_stack: Stack) -> None
     queries = list(files.panel_queries())
     assert len(queries) > 30
 
-    def silent() -> list[str]:
-        return [owner for owner, expression in queries if not running_stack.numbers(filled_in(expression))]
+    def answered() -> bool:
+        silent = [owner for owner, expression in queries if not running_stack.numbers(filled_in(expression))]
+        assert not silent
+        return True
 
-    wait_for(lambda: not silent(), "data for every query", 60, pause=0.5)
+    wait_for(answered, "data for every query", 60, pause=0.5)
 
 
 def test_what_every_alert_looks_at_is_there_and_no_alert_fires(running_stack: Stack) -> None:
     alerts = list(files.alerts())
 
-    def silent() -> list[str]:
-        return [owner for owner, expression in alerts if not running_stack.numbers(files.without_comparison(expression))]
+    def answered() -> bool:
+        silent = [owner for owner, expression in alerts if not running_stack.numbers(files.without_comparison(expression))]
+        assert not silent
+        return True
 
-    wait_for(lambda: not silent(), "data for every alert", 60, pause=0.5)
+    wait_for(answered, "data for every alert", 60, pause=0.5)
     rules = [rule for group in running_stack.ask("rules")["groups"] for rule in group["rules"]]
     assert {(rule["name"], rule["health"], rule["state"]) for rule in rules} == {
         (owner, "ok", "inactive") for owner, _ in alerts

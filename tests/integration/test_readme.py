@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 pytestmark = pytest.mark.timeout(400)
 
+#: Whatever else runs on this machine: README's own ports may be taken.
+ANY_PORT = {"STREAMMF_SERVING__PORT": "0", "STREAMMF_TELEMETRY__PORT": "0"}
 #: Run by other tests, or the tests themselves.
 ELSEWHERE = {"scripts/demo", "scripts/test", "pip install ."}
 
@@ -42,7 +45,7 @@ def run(line: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 def test_every_command_is_one_that_a_test_runs() -> None:
-    known = ELSEWHERE | {line for line in commands() if line.startswith(("streammf ", "scripts/kafka "))}
+    known = ELSEWHERE | {line for line in commands() if line.startswith(("streammf ", "scripts/kafka ", "curl "))}
     assert set(commands()) == known
     assert {"scripts/demo", "scripts/test"} <= set(commands())
     assert all(
@@ -51,8 +54,9 @@ def test_every_command_is_one_that_a_test_runs() -> None:
 
 
 def test_the_first_query_works_as_written(tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")} | {"STREAMMF_SERVING__PORT": "0"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")} | ANY_PORT
     first = [line for line in commands() if line.startswith(("streammf track", "streammf query"))]
+    curl = next(line for line in commands() if line.startswith("curl"))
     assert len(first) >= 5
     with running("up", environment=environment, cwd=tmp_path) as up:
         address = up.ready().address
@@ -61,6 +65,10 @@ def test_the_first_query_works_as_written(tmp_path: Path) -> None:
             said = run(line, tmp_path, environment)
             if line.startswith("streammf query recommend"):
                 assert "film-2" in said
+        metrics = next(word for line in up.lines if line.startswith("ready") for word in line.split() if "/metrics" in word)
+        probe = curl.split()[-1].replace("http://127.0.0.1:9464", metrics.removesuffix("/metrics"))
+        with urlopen(probe, timeout=10) as answer:
+            assert answer.status == 200
         remote, library = blocks("python")
         seen = python(remote.replace("127.0.0.1:7077", address), tmp_path)
         assert "film-2" in seen
