@@ -162,6 +162,8 @@ class SourceContract:
         source.seek({})
         read(source, 50)
         wait_for(lambda: poll(source, 1, 0.01) == [] and source.positions() == source.ends(), "positions at the ends")
+        standing = source.standing()
+        assert (standing.ends, standing.readable, standing.trouble) == (source.ends(), source.ends(), "")
         source.close()
 
     @pytest.mark.parametrize("most", [1, 7, 64])

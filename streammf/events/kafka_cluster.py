@@ -64,10 +64,10 @@ class Connection:
         """error_cb."""
         if error.code() in LASTING:
             self.lasting = error
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.trouble = self._reason or error.str()
-        else:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._reason = error.str()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN or self.trouble:
+            self.trouble = self._reason or error.str()
 
     def answered(self) -> None:
         """A broker has said something: whatever was wrong is over."""

@@ -87,7 +87,8 @@ class LiveReader:
     def __init__(self, base: Path) -> None:
         self._base = base
         self._link = os.fspath(base / CURRENT)
-        self._name = ""
+        self._published = (0, 0)
+        """Which link was followed to what is mapped: its inode, and when it was made."""
         self._mapped: _Mapped | None = None
         self._sequence = 0
         self._view: View | None = None
@@ -95,11 +96,12 @@ class LiveReader:
     def view(self) -> View:
         """The newest view. Microseconds where nothing changed. NoModelError where there was never one."""
         try:
-            name = os.readlink(self._link)
+            link = os.lstat(self._link)
+            published = (link.st_ino, link.st_mtime_ns)  # a name may come again, once a live memory was given back
         except OSError:  # removed under us: what is mapped stays good
-            name = self._name
-        if name != self._name or self._mapped is None:
-            self._move()
+            published = self._published
+        if published != self._published or self._mapped is None:
+            self._move(published)
         if self._mapped is None:
             raise self._nothing("no trainer has published one yet")
         if self._view is None or self._mapped.header.sequence != self._sequence:
@@ -114,10 +116,10 @@ class LiveReader:
     def close(self) -> None:
         """Let go. Views taken before stay good. Idempotent."""
         self._mapped = self._view = None
-        self._name = ""
+        self._published = (0, 0)
 
-    def _move(self) -> None:
-        """Map the current generation if it can be read; else stay with what there is."""
+    def _move(self, published: tuple[int, int]) -> None:
+        """Map the generation that was `published`, or one after it, if it can be read; else stay with what there is."""
         for _ in range(ATTEMPTS):
             name = current(self._base)
             if name is None:
@@ -129,12 +131,12 @@ class LiveReader:
             except NoModelError:
                 if self._mapped is None:
                     raise
-                self._name = name  # of another version: not to be tried again at each query
+                self._published = published  # of another version: not to be tried again at each query
                 return
             read = mapped.header.read()
             if read is None:
                 continue
-            self._mapped, self._name = mapped, name
+            self._mapped, self._published = mapped, published
             self._sequence, header = read
             self._view = mapped.view(header)
             return

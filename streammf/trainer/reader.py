@@ -72,13 +72,17 @@ class Reader(threading.Thread):
         """The thread's own work: not to be called."""
         last: Exception | None = None
         try:
+            reached: Mapping[Partition, int] = self._source.positions()
             while not self._stopped.is_set():
                 records = self._source.poll(self._most, self._idle_seconds)
+                if records is None and self._source.exhausted:
+                    break
+                if records is None and (moved := self._source.positions()) != reached:
+                    records = nothing(moved)  # the end of a transaction is in the log, and would be lag for ever
                 if records is not None:
+                    reached = records.positions
                     self._batches.put(self._prepare(records))
                     self._may_go_on.acquire()
-                elif self._source.exhausted:
-                    break
         except Exception as error:  # noqa: BLE001 - raised again by `next`, in the thread that can act on it
             last = error
         self._batches.put(last)

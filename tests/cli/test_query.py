@@ -1,7 +1,7 @@
 """Questions to a server whose answers are known."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,13 +9,19 @@ from click.testing import CliRunner, Result
 from streammf.cli.query import command
 from streammf.errors import NoModelError
 from streammf.serving import messages
+from streammf.serving.dispatch import Outcome
 from tests.serving.running import running
 
 POSITION = [("clicks", 0, 7), ("clicks", 1, 9)]
 
 
-def respond(request: messages.AnyRequest) -> messages.Answer:
-    """A small model: everybody likes [bold]."""
+def respond(requests: Sequence[messages.AnyRequest]) -> list[Outcome]:
+    """A small model, asked for several things at once."""
+    return [answer(request) for request in requests]
+
+
+def answer(request: messages.AnyRequest) -> Outcome:
+    """Everybody likes [bold]."""
     match request:
         case messages.Health():
             return messages.HealthAnswer(request.id, status="no_model", ready=False, reason="nothing yet")
@@ -44,7 +50,7 @@ def respond(request: messages.AnyRequest) -> messages.Answer:
         case messages.SimilarItems():
             name = f"like {request.item}"
         case _:
-            raise NoModelError("no trainer yet")
+            return NoModelError("no trainer yet")
     items = [messages.RankedItem(f"[bold]{name} {n}", 1 / (n + 1), "factors") for n in range(request.k)]
     return messages.RankingAnswer(request.id, items=items, position=POSITION, events=7, reason="few_items")
 

@@ -8,6 +8,7 @@ import pytest
 from streammf.errors import MemoryFullError, NoModelError, StoreBusyError
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
+from streammf.state import generation
 from streammf.state.header import HEADER
 from streammf.state.live import OPTIONS, LiveReader, LiveWriter
 from streammf.state.memory import LAYOUT
@@ -97,6 +98,17 @@ def test_a_reader_keeps_what_it_has_when_the_folder_is_lost(tmp_path: Path) -> N
     (base / "generation-9").mkdir(parents=True)
     (base / "current").symlink_to("generation-9")
     assert reader.view() is view, "there is nothing to read in the new one"
+
+
+def test_a_generation_of_the_same_name_is_taken_over_once_the_old_memory_was_given_back(tmp_path: Path) -> None:
+    begun(tmp_path / "live", 10).close()
+    reader = LiveReader(tmp_path / "live")
+    assert reader.view().header.events == 10
+    generation.remove(tmp_path / "live")
+    assert reader.view().header.events == 10
+    begun(tmp_path / "live", 20)
+    view = reader.view()
+    assert (view.header.generation, view.header.events) == (1, 20)
 
 
 @pytest.mark.parametrize("file", [LAYOUT, OPTIONS])
