@@ -119,9 +119,17 @@ def ranking_step(
 def meet(state: State, options: LearningOptions, batch: Batch, n: int) -> float:
     """Move the clocks and p_u to event n; returns what it teaches with."""
     user, time, partition = int(batch.user[n]), int(batch.time[n]), int(batch.partition[n])
+    whole = state.whole
+    if time <= whole.clock[0] + DAY or whole.events[0] == 0:
+        whole.clock[0], whole.ahead[0] = max(int(whole.clock[0]), time), 0
+    else:
+        whole.ahead_time[0] = min(int(whole.ahead_time[0]), time) if whole.ahead[0] else time
+        whole.ahead[0] += 1
+        if whole.ahead[0] == 3:
+            whole.clock[0], whole.ahead[0] = whole.ahead_time[0], 0
+    time = moment(state, batch, n)
     state.partitions.events[partition] += 1
     state.partitions.clock[partition] = max(int(state.partitions.clock[partition]), time)
-    state.whole.clock[0] = max(int(state.whole.clock[0]), time)
     if state.users.events[user] == 0:
         state.users.partition[user] = partition
     else:
@@ -129,9 +137,14 @@ def meet(state: State, options: LearningOptions, batch: Batch, n: int) -> float:
     return float(batch.weight[n]) * faded(options.late_half_life, int(state.whole.clock[0]) - time)
 
 
+def moment(state: State, batch: Batch, n: int) -> int:
+    """The time that an event counts as, once it was met."""
+    return min(int(batch.time[n]), int(state.whole.clock[0]))
+
+
 def count(state: State, counts: Any, options: LearningOptions, batch: Batch, n: int) -> None:
     """Count event n and note its item as seen."""
-    user, item, time = int(batch.user[n]), int(batch.item[n]), int(batch.time[n])
+    user, item, time = int(batch.user[n]), int(batch.item[n]), moment(state, batch, n)
     if state.items.events[item] == 0:
         state.items.first_time[item] = time
     for table, row in ((state.users, user), (state.items, item)):
@@ -167,9 +180,9 @@ def push(state: State, options: LearningOptions, batch: Batch, n: int, spoken: f
         place = int(state.users.taught[user]) % state.users.history_item.shape[1]
         state.users.history_item[user, place] = item
         state.users.history_value[user, place] = spoken
-        state.users.history_time[user, place] = int(batch.time[n]) // 1000
+        state.users.history_time[user, place] = moment(state, batch, n) // 1000
     place = int(state.whole.taught[0]) % len(state.recent.item)
-    for column, entry in zip(state.recent, (user, item, value, weight, int(batch.time[n])), strict=True):
+    for column, entry in zip(state.recent, (user, item, value, weight, moment(state, batch, n)), strict=True):
         column[place] = entry
     state.users.taught[user] += 1
     state.items.taught[item] += 1

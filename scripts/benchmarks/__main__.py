@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import freshness, ingest
+from scripts.benchmarks import freshness, growth, ingest, query
 from scripts.benchmarks.report import Report
 from streammf.errors import StreamMFError
 
@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     data = os.environ.get("STREAMMF_TEST_DATA")
     made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
     names = made.add_subparsers(dest="name", required=True)
-    for name, module in (("ingest", ingest), ("freshness", freshness)):
+    for name, module in (("ingest", ingest), ("freshness", freshness), ("query", query), ("growth", growth)):
         summary = (module.__doc__ or "").strip()
         one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
         one.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
@@ -31,6 +31,15 @@ def parser() -> argparse.ArgumentParser:
     fresh.add_argument("--queries", type=int, default=100, help="queries a second (default: %(default)s)")
     fresh.add_argument("--seconds", type=float, default=60.0, help="length of each run (default: %(default)s)")
     fresh.add_argument("--runs", type=int, default=3, help="runs, each from an empty model (default: %(default)s)")
+    asking, growing = names.choices["query"], names.choices["growth"]
+    asking.add_argument("--runs", type=int, default=query.Size.runs, help="runs (default: %(default)s)")
+    asking.add_argument(
+        "--seconds", type=float, default=query.Size.seconds, help="length of a run with many clients (default: %(default)s)"
+    )
+    growing.add_argument("--most-users", type=float, default=1e7, help="users at the largest size (default: %(default).0e)")
+    growing.add_argument("--most-items", type=float, default=1e6, help="items at the largest size (default: %(default).0e)")
+    growing.add_argument("--commits", type=int, default=growth.COMMITS, help="of each load at each size (default: %(default)s)")
+    growing.add_argument("--folder", type=Path, help="where the store is written for a while: 20 GiB for 10^7 users")
     return made
 
 
@@ -38,6 +47,11 @@ def report(arguments: argparse.Namespace, command: str) -> Report:
     """Run what was asked for."""
     if arguments.name == "ingest":
         return ingest.run(command, arguments.events, arguments.runs, arguments.data)
+    if arguments.name == "query":
+        return query.run(command, query.Size(runs=arguments.runs, seconds=arguments.seconds))
+    if arguments.name == "growth":
+        most = int(arguments.most_users), int(arguments.most_items)
+        return growth.run(command, *most, arguments.folder, arguments.commits)
     return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
 
 

@@ -31,7 +31,7 @@ def consume(address: str, topic: str, count: int) -> float:
     began = time.perf_counter()
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     while left > 0:
-        for value in map(Message.value, consumer.consume(AT_ONCE, 1.0)):
+        for value in map(Message.value, consumer.consume(min(AT_ONCE, left), 1.0)):
             decode(value or b"")  # nothing here is a null value
             left -= 1
     seconds = time.perf_counter() - began

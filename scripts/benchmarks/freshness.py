@@ -101,7 +101,12 @@ def measure(address: str, topic: str, load: Load, folder: Path) -> tuple[Probed,
 @contextmanager
 def serving(environment: dict[str, str]) -> Iterator[str]:
     """`streammf up` while the block runs; where its workers answer."""
-    own = {"STREAMMF_SERVING__PORT": "0", "STREAMMF_SERVING__WORKERS": str(WORKERS)}
+    own = {
+        "STREAMMF_SERVING__PORT": "0",
+        "STREAMMF_TELEMETRY__PORT": "0",
+        "STREAMMF_TELEMETRY__WORKERS_PORT": "0",
+        "STREAMMF_SERVING__WORKERS": str(WORKERS),
+    }
     command = [sys.executable, "-m", "streammf", "up"]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("STREAMMF_")}
     with subprocess.Popen(command, env=surroundings | environment | own, stdout=subprocess.PIPE, text=True) as process:

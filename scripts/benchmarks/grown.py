@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -29,12 +29,12 @@ from streammf.learning.compiling import ready
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
+from streammf.state.changes import Copier
 from streammf.state.header import Header
 from streammf.state.live import LiveWriter
+from streammf.state.memory import Memory
 from streammf.state.meta import Meta, Position, first_meta
-from streammf.state.model import Model
 from streammf.state.options import Limits, StoreOptions
-from streammf.state.changes import Copier
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer.commits import MOST_COPIED
@@ -49,7 +49,7 @@ STEP_ROWS: Final = 250_000
 #: Items in each user's chain of seen ones, of the 15 that a block holds.
 SEEN: Final = 8
 #: Events by which the rows that one touches are counted.
-COUNTED: Final = 200
+COUNTED: Final = 50
 PAGE: Final = 512
 
 
@@ -70,12 +70,13 @@ class Load(msgspec.Struct, kw_only=True):
     """What one spread of events cost: a number a commit."""
 
     event_us: list[float] = []
+    """Of the learning thread's processor time."""
     events: list[int] = []
     """Learned before the commit was due."""
     copy_ms: list[float] = []
     commit_s: list[float] = []
     commit_bytes: list[int] = []
-    """Handed to LMDB."""
+    """Of the rows that were copied."""
     touched: float = 0.0
     """Rows that one event changes."""
 
@@ -110,20 +111,19 @@ def measure(job: Job) -> Grown:
     return found
 
 
-def open_model(job: Job) -> tuple[Store, LiveWriter, Model, Meta, LearningOptions]:
+def open_model(job: Job) -> tuple[Store, LiveWriter, Meta, LearningOptions]:
     """What a trainer opens."""
     options = learning(job.objective)
     store = Store.open(StoreOptions(path=job.store))
     live = LiveWriter(Path(job.live), options, Limits(job.users, job.items))
-    model = Model(options, live.memory, live.users, live.items)
     plain = msgspec.to_builtins(options)
     meta = store.meta() or first_meta(options.objective, options.seed, options.dimensions, plain, live.memory.tables)
-    return store, live, model, meta, options
+    return store, live, meta, options
 
 
 def grow(job: Job) -> Grown:
     """Make the model, then learn, copy and commit."""
-    store, live, model, meta, options = open_model(job)
+    store, live, meta, options = open_model(job)
     found = Grown()
     with closing(store), closing(live):
         memory = live.memory
@@ -134,12 +134,12 @@ def grow(job: Job) -> Grown:
         for axis, count in ((Axis.ITEM, job.items), (Axis.USER, job.users)):
             for first in range(0, count, STEP_ROWS):
                 took = add_rows(live, axis, first, min(first + STEP_ROWS, count)) + (took if first else 0.0)
-                age(model, axis, first, chance)
+                age(live.memory, options, axis, first, chance)
                 meta = store.commit(copier.take(), meta)
         found.register_us = 1e6 * took / job.users
-        fill_ring(model, chance)
+        fill_ring(live.memory, options, chance)
         store.commit(copier.take(), meta)
-        learn = Learning(job, live, model, options)
+        learn = Learning(job, live, options)
         for spread in SPREADS:
             found.loads[spread] = learn.load(spread, store, copier, meta)
         meta = store.meta() or meta
@@ -161,9 +161,9 @@ def add_rows(live: LiveWriter, axis: Axis, first: int, last: int) -> float:
     return time.perf_counter() - began
 
 
-def age(model: Model, axis: Axis, first: int, chance: np.random.Generator) -> None:
+def age(memory: Memory, options: LearningOptions, axis: Axis, first: int, chance: np.random.Generator) -> None:
     """Make the rows from `first` on look as after long use. Items come before users."""
-    memory, state = model.memory, model.memory.state
+    state = memory.state
     last, items = int(memory.counts[axis]), int(memory.counts[Axis.ITEM])
     rows = slice(first, last)
     if axis == Axis.ITEM:
@@ -175,7 +175,7 @@ def age(model: Model, axis: Axis, first: int, chance: np.random.Generator) -> No
     state.users.events[rows] = state.users.taught[rows] = history
     state.users.last_time[rows] = START
     state.users.partition[rows] = 0
-    state.users.factor[rows] = chance.normal(0, 0.1, (last - first, model.options.factors))
+    state.users.factor[rows] = chance.normal(0, 0.1, (last - first, options.factors))
     state.users.history_item[rows] = chance.integers(0, items, (last - first, history))
     state.users.history_value[rows] = 1.0
     state.users.history_time[rows] = START // 1000
@@ -186,45 +186,44 @@ def age(model: Model, axis: Axis, first: int, chance: np.random.Generator) -> No
     memory.counts[Axis.SEEN] = last
 
 
-def fill_ring(model: Model, chance: np.random.Generator) -> None:
+def fill_ring(memory: Memory, options: LearningOptions, chance: np.random.Generator) -> None:
     """Recent events, as many as the ring holds."""
-    state, counts = model.memory.state, model.memory.counts
+    state, counts = memory.state, memory.counts
     size = len(state.recent.user)
     state.recent.user[:] = drawn(chance, int(counts[Axis.USER]), USER_SKEW, size)
     state.recent.item[:] = drawn(chance, int(counts[Axis.ITEM]), ITEM_SKEW, size)
-    state.recent.value[:] = 0.0 if model.options.objective == "rating" else 1.0
+    state.recent.value[:] = 0.0 if options.objective == "rating" else 1.0
     state.recent.weight[:] = 1.0
     state.recent.time[:] = START
     state.whole.events[0] = state.whole.taught[0] = size
     state.whole.clock[0] = START
     # what was written past the kernels is not marked: the ring is stored whole
-    marks = model.memory.marks.recent
+    marks = memory.marks.recent
     marks.rows[:size], marks.moved[:size], marks.used[0] = np.arange(size), 1.0, size
 
 
 class Learning:
     """Learns made-up events of one model, one after another."""
 
-    def __init__(self, job: Job, live: LiveWriter, model: Model, options: LearningOptions) -> None:
+    def __init__(self, job: Job, live: LiveWriter, options: LearningOptions, offset: int = 0) -> None:
         self._job = job
         self._memory = live.memory
         self._learn = learner(options)
         self._chance = np.random.default_rng(6)
-        self.offset = 0
+        self.offset = offset
 
     def load(self, spread: Spread, store: Store, copier: Copier, meta: Meta) -> Load:
         """Learn, copy and commit, again and again."""
         found = Load()
-        self._pass(spread, copier, BATCH)  # new rows of the ring: from here on it is the spread's
-        copier.take()
-        found.touched = self._touched(spread, copier)
+        found.touched = self._touched(spread, store, copier, meta)
         for turn in range(self._job.commits + 1):
-            events, seconds = self._pass(spread, copier, COMMIT_EVENTS)
+            events, seconds = self.until_due(spread, copier, COMMIT_EVENTS)
             began = time.perf_counter()
             changes = copier.take()
             copied = time.perf_counter()
             meta = store.commit(changes, meta)
             committed = time.perf_counter()
+            copier.back()
             if turn == 0:  # the ring still held the other spread's events
                 continue
             found.event_us.append(1e6 * seconds / events)
@@ -234,32 +233,31 @@ class Learning:
             found.commit_bytes.append(sum(rows.nbytes for rows in changes.rows))
         return found
 
-    def _pass(self, spread: Spread, copier: Copier, most: int) -> tuple[int, float]:
-        """Learn until a commit is due; how many events, and in how many seconds."""
+    def until_due(self, spread: Spread, copier: Copier, most: int) -> tuple[int, float]:
+        """Learn until a commit is due; how many events, and in how many seconds of this thread."""
         memory, events, seconds = self._memory, 0, 0.0
         for batch in self._batches(spread, most):
             memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(batch.user))
-            began = time.perf_counter()
+            began = time.thread_time()  # not wall clock: what else the machine does is no part of an event
             self._learn(memory.state, memory.marks, memory.counts, batch)
-            seconds += time.perf_counter() - began
+            seconds += time.thread_time() - began
             events += len(batch.user)
             if copier.size() >= MOST_COPIED:
                 break
         return events, seconds
 
-    def _touched(self, spread: Spread, copier: Copier) -> float:
+    def _touched(self, spread: Spread, store: Store, copier: Copier, meta: Meta) -> float:
         rows = 0
         for batch in self._batches(spread, COUNTED, 1):
             self._memory.reserve(Axis.SEEN, int(self._memory.counts[Axis.SEEN]) + 1)
             self._learn(self._memory.state, self._memory.marks, self._memory.counts, batch)
             rows += sum(int(mark.used[0]) for mark in self._memory.marks)
-            copier.take()
+            store.commit(copier.take(), meta)
         return rows / COUNTED
 
     def _batches(self, spread: Spread, events: int, at_once: int = BATCH) -> Iterator[Batch]:
-        users, items = self._numbers(self._job.users, spread, USER_SKEW, events), self._numbers(
-            self._job.items, spread, ITEM_SKEW, events
-        )
+        users = self._numbers(self._job.users, spread, USER_SKEW, events)
+        items = self._numbers(self._job.items, spread, ITEM_SKEW, events)
         for first in range(0, events, at_once):
             part = slice(first, first + at_once)
             n = len(users[part])
@@ -277,13 +275,12 @@ class Learning:
 
 def start(job: Job) -> Grown:
     """What a trainer does until it learns."""
-    store, live, model, meta, options = open_model(job)
+    store, live, meta, options = open_model(job)
     with closing(store), closing(live):
         recover(store, live.memory, live.users, live.items)
         live.publish(Header(status="learning", events=meta.events))
-        learning_on = Learning(job, live, model, options)
-        learning_on.offset = meta.events
-        learning_on._pass("zipf", Copier(live.memory, live.users, live.items, meta.counts), BATCH)
+        learning_on = Learning(job, live, options, meta.events)
+        learning_on.until_due("zipf", Copier(live.memory, live.users, live.items, meta.counts), BATCH)
         print(msgspec.json.encode(Grown()).decode(), flush=True)  # noqa: T201 - the parent's clock stops here
     return Grown()
 

@@ -12,10 +12,12 @@ Rules of this file:
    in a function that the kernel calls would otherwise be missed.
 """
 
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -83,13 +85,24 @@ def ready(report: Callable[[int, int], None] | None = None) -> None:
     `report(done, of)` is called only when something really had to be compiled: after the first kernel that was not in the
     cache, and after each one that follows.
     """
-    missed = False
-    for done, (dispatcher, signature) in enumerate(_kernels, 1):
-        if dispatcher.signatures:
-            continue
-        dispatcher._can_compile = True
-        dispatcher.compile(signature)
-        dispatcher.disable_compile()
-        missed = missed or bool(dispatcher.stats.cache_misses)
-        if missed and report:
-            report(done, len(_kernels))
+    with _alone():
+        missed = False
+        for done, (dispatcher, signature) in enumerate(_kernels, 1):
+            if dispatcher.signatures:
+                continue
+            dispatcher._can_compile = True
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+            missed = missed or bool(dispatcher.stats.cache_misses)
+            if missed and report:
+                report(done, len(_kernels))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time compiles; the others wait, and load what it made."""
+    folder = Path(_settings.CACHE_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -12,8 +12,9 @@ Rules of this file:
 import numpy as np
 from numba import types
 
+from streammf.learning.ahead import fetch_history, fetch_item, fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
-from streammf.learning.arrival import count, meet, push_recent
+from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.bounds import bounded
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.draws import below, draw, event_key
@@ -77,14 +78,43 @@ def ranking_step(
 
 
 @inner
-def rehearse_choices(state: State, marks: Marks, rates: Rates, room: Room, key: int) -> None:
-    """Learn again from random recent events, each with negatives of its own."""
+def fetch_items(state: State, marks: Marks, rates: Rates, key: int, first: int, item: int) -> None:
+    """Ask for an item and for the negatives that are draws first .. first + negatives - 1 of `key`."""
+    ring = min(state.whole.taught[0], len(state.recent.item))
+    fetch_item(state.items.factor, marks.items, item)
+    for n in range(rates.negatives):
+        fetch_item(state.items.factor, marks.items, state.recent.item[below(draw(key, first + n), ring)])
+
+
+@inner
+def fetch_rehearsal(state: State, marks: Marks, rates: Rates, key: int, r: int) -> None:
+    """Ask for the rows of the r-th rehearsal, whose user is asked for already."""
+    recent = state.recent
+    first = r * (rates.negatives + 1)
+    n = below(draw(key, first), min(state.whole.taught[0], len(recent.item)))
+    fetch_history(state.users, state.implicit.factor, marks.implicit, recent.user[n])
+    fetch_items(state, marks, rates, key, first + 1, recent.item[n])
+
+
+@inner
+def fetch_event(state: State, marks: Marks, rates: Rates, batch: Batch, n: int) -> None:
+    """Ask for the items of event n, before its turn."""
+    fetch_items(state, marks, rates, event_key(rates.seed, batch.partition[n], batch.offset[n]), 1, batch.item[n])
+
+
+@inner
+def rehearse_choices(state: State, marks: Marks, rates: Rates, room: Room, key: int, following: int) -> None:
+    """Learn again from random recent events, each with negatives of its own. following: the user who comes next, or -1."""
     recent = state.recent
     held = min(state.whole.taught[0], len(recent.item))
     for r in range(1, rates.rehearsals + 1):
         first = r * (rates.negatives + 1)
         n = below(draw(key, first), held)
         item = recent.item[n]
+        if r < rates.rehearsals:
+            fetch_rehearsal(state, marks, rates, key, r + 1)
+        elif following >= 0:
+            fetch_history(state.users, state.implicit.factor, marks.implicit, following)
         ranking_step(state, marks, rates, room, recent.user[n], item, recent.weight[n], key, first + 1, item)
 
 
@@ -95,14 +125,20 @@ def learn_choice(state: State, marks: Marks, counts: Array, batch: Batch, rates:
     item = batch.item[n]
     weight = meet(state, marks, batch, rates, n)
     key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+    following = batch.user[n + 1] if n + 1 < len(batch.user) else -1
     if weight > 0:
+        fetch_users(state, rates, key, rates.negatives + 1, rates.negatives + 1, following)
         ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
         if rates.history > 0:
-            push_history(state.users, user, item, 1.0, batch.time[n])
+            push_history(state.users, user, item, 1.0, moment(state, batch, n))
         push_recent(state, marks, batch, n, 1.0, weight)
+        if rates.rehearsals > 0:
+            fetch_rehearsal(state, marks, rates, key, 1)
     count(state, marks, counts, batch, rates, n)
     if weight > 0:
-        rehearse_choices(state, marks, rates, room, key)
+        if following >= 0:
+            fetch_event(state, marks, rates, batch, n + 1)
+        rehearse_choices(state, marks, rates, room, key, following)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False)

@@ -9,8 +9,9 @@ Rules of this file:
 import numpy as np
 from numba import types
 
+from streammf.learning.ahead import fetch_history, fetch_item, fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
-from streammf.learning.arrival import count, meet, push_recent
+from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.bounds import MOST_ERROR, bounded
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.draws import below, draw, event_key
@@ -85,12 +86,25 @@ def spoken(state: State, user: int, item: int, value: Real) -> Real:
 
 
 @inner
-def rehearse_ratings(state: State, marks: Marks, rates: Rates, room: Room, key: int) -> None:
-    """Learn again from random recent ratings."""
+def fetch_rehearsal(state: State, marks: Marks, key: int, r: int) -> None:
+    """Ask for the rows of the r-th rehearsal, whose user is asked for already."""
+    recent = state.recent
+    n = below(draw(key, r), min(state.whole.taught[0], len(recent.item)))
+    fetch_history(state.users, state.implicit.factor, marks.implicit, recent.user[n])
+    fetch_item(state.items.factor, marks.items, recent.item[n])
+
+
+@inner
+def rehearse_ratings(state: State, marks: Marks, rates: Rates, room: Room, key: int, following: int) -> None:
+    """Learn again from random recent ratings. following: the user who comes next, or -1."""
     recent = state.recent
     held = min(state.whole.taught[0], len(recent.item))
     for r in range(rates.rehearsals):
         n = below(draw(key, r), held)
+        if r + 1 < rates.rehearsals:
+            fetch_rehearsal(state, marks, key, r + 1)
+        elif following >= 0:
+            fetch_history(state.users, state.implicit.factor, marks.implicit, following)
         rating_step(state, marks, rates, room, recent.user[n], recent.item[n], recent.value[n], recent.weight[n], True)
 
 
@@ -100,17 +114,23 @@ def learn_rating(state: State, marks: Marks, counts: Array, batch: Batch, rates:
     user = batch.user[n]
     item = batch.item[n]
     weight = meet(state, marks, batch, rates, n)
+    key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+    following = batch.user[n + 1] if n + 1 < len(batch.user) else -1
     if weight > 0:
+        if rates.rehearsals > 0:
+            fetch_users(state, rates, key, 0, 1, following)
         value = min(max((batch.value[n] - rates.middle) / rates.quarter, -2.0), 2.0)
         state.whole.value_sum[0] += weight * value
         state.whole.value_count[0] += weight
         rating_step(state, marks, rates, room, user, item, value, weight, False)
         if rates.history > 0:
-            push_history(state.users, user, item, spoken(state, user, item, value), batch.time[n])
+            push_history(state.users, user, item, spoken(state, user, item, value), moment(state, batch, n))
         push_recent(state, marks, batch, n, value, weight)
+        if rates.rehearsals > 0:
+            fetch_rehearsal(state, marks, key, 0)
     count(state, marks, counts, batch, rates, n)
     if weight > 0 and rates.rehearsals > 0:
-        rehearse_ratings(state, marks, rates, room, event_key(rates.seed, batch.partition[n], batch.offset[n]))
+        rehearse_ratings(state, marks, rates, room, key, following)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False)

@@ -137,6 +137,8 @@ class Whole(NamedTuple):
     events: Array = column("i8", "events applied, those of weight 0 included", merge="sum")
     taught: Array = column("i8", "events learned from: those of weight > 0", merge="sum")
     clock: Array = column("i8", "the event clock: largest event time, ms since the epoch", merge="last")
+    ahead: Array = column("i8", "events in a row that claim to be far ahead of the clock", merge="local")
+    ahead_time: Array = column("i8", "the earliest time that these claim, ms since the epoch", merge="local")
     value_sum: Array = column(
         "f8", "sum of weight · target, in quarters of the scale from its middle; μ follows from it", merge="sum"
     )

@@ -4,8 +4,7 @@ Rules of this file:
 1. A block holds its rows column by column and fills whole pages of LMDB well: a record of more than half a page stands
    on pages of its own, and rewriting one row costs no less than rewriting its pages.
 2. What lies past the rows in use is zero. So a block's bytes follow from its rows alone.
-3. `Copier.take` is all that learning waits for: what it returns, learning does not touch; it knows no transaction.
-4. The length of every key and value is divisible by 4.
+3. The length of every key and value is divisible by 4.
 """
 
 from collections.abc import Iterator
@@ -26,12 +25,6 @@ MOST_PAGES: Final = 8
 
 #: Ids of one record: a record takes a run of free pages, which an old store finds the harder the longer it is.
 CHUNK_IDS: Final = 4096
-
-#: Bytes of address for the copies of one table. 20,000 users that stand in as many blocks take 80 MiB.
-ROOM: Final = 128 << 20
-
-#: The counts of a store that holds nothing.
-NOTHING: Final = (0,) * len(Axis)
 
 
 class Part(NamedTuple):

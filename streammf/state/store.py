@@ -52,6 +52,7 @@ class Store:
         self._owner = owner
         self._databases: dict[str, Any] = {}
         self._process = os.getpid()
+        self._inode = (path / datafile.NAME).stat().st_ino
         self._one_at_a_time = threading.Lock()
         """LMDB's map must not be moved under a transaction of this process."""
 
@@ -94,6 +95,7 @@ class Store:
         Where it raises, nothing of it is there.
         """
         self._require_own_process()
+        self._require_same_file()
         with self._one_at_a_time, said("write", self.path):
             while True:
                 try:
@@ -227,6 +229,12 @@ class Store:
             raise StoreBusyError(
                 f"the store {self.path} was taken over (owner epoch {epoch}, ours is {self.epoch}): nothing was written"
             )
+
+    def _require_same_file(self) -> None:
+        """Raise StoreError where somebody removed or replaced the data file: what is written to it now, nobody would find."""
+        with said("write", self.path):
+            if (self.path / datafile.NAME).stat().st_ino != self._inode:
+                raise StoreError(f"the data file of {self.path} was replaced while it was written: nothing is durable any more")
 
     def _require_own_process(self) -> None:
         """Raise StoreError in a forked child."""

@@ -16,15 +16,15 @@ from typing import Final
 import msgspec
 
 from streammf.events.event import Rejected
+from streammf.state.changes import Changes, Copier
 from streammf.state.meta import Meta, Position
 from streammf.state.model import Model
-from streammf.state.changes import Changes, Copier
 from streammf.state.store import Store
 from streammf.trainer.counting import TrainerCounters
 from streammf.trainer.options import TrainerOptions
 
-#: Bytes to copy for a commit, beyond which it is due. They stop learning for about 50 ms.
-MOST_COPIED: Final = 112 << 20
+#: Bytes to copy for a commit, beyond which it is due. They stop learning for about 30 ms.
+MOST_COPIED: Final = 48 << 20
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
 
@@ -105,6 +105,7 @@ class Commits:
         began = time.perf_counter()
         written = self._store.commit(changes, meta, rejected)
         self._counters.commit_write_seconds.observe(time.perf_counter() - began)
+        self._copier.back()
         return written
 
     def _take_in(self) -> None:

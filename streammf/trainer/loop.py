@@ -38,6 +38,8 @@ from streammf.trainer.watcher import Watcher
 
 #: Seconds; a header that is older means that nobody trains.
 HEARTBEAT: Final = 1.0
+#: Seconds until a stop is noticed while no event comes: a signal does not end a wait.
+NOTICED: Final = 0.1
 
 
 class Trainer:
@@ -112,15 +114,16 @@ class Trainer:
     def _until_done(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self._counters.heartbeat.set(time.time())
-            batch = self._reader.next(min(self._commits.wait(), HEARTBEAT))
+            batch = self._reader.next(min(self._commits.wait(), NOTICED))
             if batch is not None:
                 self._apply(batch)
+                self._publish()  # before anything is copied for a commit: who asks need not wait for that
+                self._counters.visible(batch.columns.times, time.time())
             if self._commits.step(self._progress.stored, self._rejected):
                 self._source.advise({Partition(p.topic, p.partition): p.next for p in self._commits.meta.positions})
-            if batch is not None or time.monotonic() - self._published > HEARTBEAT:
                 self._publish()
-            if batch is not None:
-                self._counters.visible(batch.columns.times, time.time())
+            elif time.monotonic() - self._published > HEARTBEAT:
+                self._publish()
 
     def _prepare(self, records: Records) -> Ready:
         """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""

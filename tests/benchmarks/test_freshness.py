@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
 from scripts.benchmarks import freshness
-from scripts.benchmarks.probes import Probed, probe
+from scripts.benchmarks.probes import Clicks, Probed, probe
+from streammf.serving.async_client import AsyncClient
 from streammf.serving.results import Position, RankedItem, Ranking
 
 
@@ -46,7 +48,7 @@ def answer(items: str, position: int) -> Ranking:
 )
 def test_a_probe_is_right_when_its_click_is_included_and_its_item_gone(after: Ranking, wrong: str) -> None:
     client, probed = Answers([answer("abc", 3), after]), Probed()
-    asyncio.run(probe(client, Clicked(), "ann", probed))  # type: ignore[arg-type]
+    asyncio.run(probe(cast(AsyncClient, client), cast(Clicks, Clicked()), "ann", probed))
     assert client.asked == [None, [("topic", 0, 7)]]
     assert len(probed.fresh) == 1
     assert [wrong in text for text in probed.wrong] == ([True] if wrong else [])

@@ -70,12 +70,17 @@ def part(whole: Batch, first: int, last: int) -> Batch:
     return Batch(*(column[first:last] for column in whole))
 
 
-def random_log(seed: int, events: int, users: int = 7, items: int = 12, partitions: int = 2) -> Batch:
-    """A log with everything that a kernel must cope with: late events, repeats, weights (0 among them), gaps in time."""
+def random_log(
+    seed: int, events: int, users: int = 7, items: int = 12, partitions: int = 2, longest_gap: int = 86_400_000
+) -> Batch:
+    """A log with everything that a kernel must cope with: late events, repeats, weights (0 among them), gaps in time.
+
+    Without gaps as long as a day no event is too far ahead of the clock to move it.
+    """
     chance = np.random.default_rng(seed)
     partition = chance.integers(0, partitions, events)
     offset = np.array([np.sum(partition[:n] == p) for n, p in enumerate(partition)])
-    time = 1_600_000_000_000 + np.cumsum(chance.integers(0, 86_400_000, events))
+    time = 1_600_000_000_000 + np.cumsum(chance.integers(0, longest_gap, events))
     time -= (chance.random(events) < 0.2) * chance.integers(0, 5 * 86_400_000, events)
     return batch(
         user=np.minimum(chance.geometric(0.3, events) - 1, users - 1),

@@ -22,7 +22,7 @@ def taught(objective: Any, **choice: Any) -> tuple[State, Array, LearningOptions
     """A model of 40 items met (of 60 registered), 6 users who did something and 2 who did not."""
     options = LearningOptions(objective=objective, factors=6, **choice)
     made = model(options, users=8, items=ITEMS, events=300, partitions=2)
-    log = random_log(seed=4, events=300, users=6)
+    log = random_log(seed=4, events=300, users=6, longest_gap=3_600_000)
     log.item[:] = np.random.default_rng(4).integers(0, 40, 300)
     learner(options)(*made, log)
     return read_only(made.state), made.counts, options
@@ -130,8 +130,10 @@ def test_popular_items_are_those_with_the_most_decayed_weight() -> None:
     options = LearningOptions(factors=2, popularity_half_life=1.0)
     made = model(options, users=1, items=4, events=10)
     now, day = 1_600_000_000_000, 86_400_000
-    times = [now - 4 * day] * 5 + [now] * 2
-    learner(options)(*made, batch(np.zeros(7), [0, 0, 0, 0, 0, 1, 2], weight=[1, 1, 1, 1, 1, 2, 1], time=times))
+    learn = learner(options)
+    learn(*made, batch(np.zeros(5), np.zeros(5), time=[now - 4 * day] * 5))
+    made.state.whole.clock[0] = now  # others' events have brought it there
+    learn(*made, batch([0, 0], [1, 2], weight=[2, 1], time=[now] * 2, offset=[5, 6]))
     ranked = answers.popular(read_only(made.state), made.counts, options, 4, NONE)
     assert ranked.rows.tolist() == [1, 2, 0]
     np.testing.assert_allclose(ranked.scores, np.log([2, 1, 5 / 16]), rtol=1e-4, atol=1e-6)

@@ -35,6 +35,7 @@ def test_a_history_as_old_as_the_hills_says_nothing(half_lives: int) -> None:
     learn = learner(options)
     learn(*made, batch([0, 0], [0, 1], time=[0, 1000]))
     made.state.users.factor[0] = 0.0
+    made.state.whole.clock[0] = half_lives * 864_000  # others' events have brought it there
     learn(*made, batch([1], [1], time=[half_lives * 864_000], offset=[2]))
     made.state.users.factor[0] = 0.0
     vector = answers.user_vector(read_only(made.state), options, 0)

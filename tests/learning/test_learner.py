@@ -145,7 +145,7 @@ def test_a_mark_adds_up_the_contractions_of_a_rating() -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_event_of_weight_0_is_counted_and_seen_and_teaches_nothing(objective: Any) -> None:
     options = LearningOptions(objective=objective, **{**DECAYS, "user_half_life": 0.0})
-    log = random_log(seed=9, events=80)
+    log = random_log(seed=9, events=80, longest_gap=3_600_000)
     taught, silent = log.weight > 0, log.weight == 0
     assert silent.any()
     # the largest time is an event of weight > 0, so that dropping the others leaves the clock alone
@@ -191,8 +191,28 @@ def test_a_user_who_was_away_is_forgotten_by_halves_and_a_late_event_takes_nothi
     made.state.users.factor[0] = 1.0
     learn(*made, batch([0], [0], time=[now]))
     np.testing.assert_allclose(made.state.users.factor[0], 1.0)  # the first event has nothing to be away from
+    made.state.whole.clock[0] = now + 20 * day  # others' events have brought it there
     learn(*made, batch([0], [0], time=[now + 20 * day], offset=[1]))
     np.testing.assert_allclose(made.state.users.factor[0], 0.25, rtol=1e-5)
     learn(*made, batch([0], [0], time=[now + 5 * day], offset=[2]))
     np.testing.assert_allclose(made.state.users.factor[0], 0.25, rtol=1e-5)
     assert made.state.users.last_time[0] == now + 20 * day
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_one_stamp_of_the_far_future_changes_no_clock_and_three_in_a_row_do(objective: Any) -> None:
+    options = LearningOptions(objective=objective, factors=4, history=2)
+    made = model(options, users=2, items=2, events=9)
+    learn = learner(options)
+    now, far = 1_600_000_000_000, 4_294_967_295_000
+
+    def clocks_after(*times: int) -> list[int]:
+        clocks = []
+        for time in times:
+            learn(*made, batch([0], [0], value=[3], time=[time], offset=[int(made.state.whole.events[0])]))
+            clocks.append(int(made.state.whole.clock[0]))
+        return clocks
+
+    assert clocks_after(now, far, now + 1, far, far, now + 2) == [now, now, now + 1, now + 1, now + 1, now + 2]
+    assert made.state.users.last_time[0] == made.state.partitions.clock[0] == now + 2, "it counted as of now"
+    assert clocks_after(far, far + 5, far - 1) == [now + 2, now + 2, far - 1]

@@ -263,3 +263,13 @@ def test_a_file_whose_last_pages_are_free_and_were_never_written_is_whole(tmp_pa
     os.truncate(data, pages // 2 * 4096)
     with pytest.raises(StoreError, match="is cut off after"):
         Store.open_readonly(tmp_path)
+
+
+def test_a_store_that_is_removed_while_it_is_open_is_no_longer_written(tmp_path: Path) -> None:
+    with Store.open(StoreOptions(path=str(tmp_path / "store"))) as store:
+        (tmp_path / "store" / "data.mdb").unlink()
+        with pytest.raises(StoreError, match=str(tmp_path / "store")):
+            store.write([])
+        (tmp_path / "store" / "data.mdb").write_bytes(b"another")
+        with pytest.raises(StoreError, match="replaced"):
+            store.write([])
