@@ -66,7 +66,7 @@ class Load:
     def __init__(self, address: str, threads: int = 2) -> None:
         self.answered = 0
         self._stop = Event()
-        self._threads = [Thread(target=self._ask, args=(address,)) for _ in range(threads)]
+        self._threads = [Thread(target=self._ask, args=(address,), daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> "Load":
         for thread in self._threads:

@@ -45,7 +45,7 @@ class Running:
         self.address = ("", 0)
         self._started = threading.Event()
         self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self.loop.run_until_complete, args=(self._run(),))
+        self._thread = threading.Thread(target=self.loop.run_until_complete, args=(self._run(),), daemon=True)
 
     @property
     def name(self) -> str:

@@ -67,7 +67,7 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                     return
                 answer(peer)
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
@@ -199,7 +199,7 @@ def test_threads_share_a_client() -> None:
         def ask() -> None:
             values.extend(client.predict("ann", "a").value for _ in range(50))
 
-        threads = [threading.Thread(target=ask) for _ in range(8)]
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -58,7 +58,7 @@ def test_readers_beside_a_busy_writer_see_whole_headers_in_order(tmp_path: Path)
         for number in range(2, 5_000):
             writer.write(header(number, number % 50))
 
-    thread = threading.Thread(target=publish)
+    thread = threading.Thread(target=publish, daemon=True)
     thread.start()
     last = 0
     while last < 4_999:

@@ -106,9 +106,11 @@ def test_a_position_moves_over_what_is_the_logs_own_and_is_committed(tmp_path: P
         trainer = Trainer(source, store, live, LEARNING, OPTIONS)
         thread = threading.Thread(target=trainer.run, args=(source.stop,))
         thread.start()
-        wait_for(lambda: reader.view().header.positions == [(*LOG, 21)], "the position behind the marker")
-        source.stop.set()
-        thread.join(20)
+        try:
+            wait_for(lambda: reader.view().header.positions == [(*LOG, 21)], "the position behind the marker")
+        finally:
+            source.stop.set()
+            thread.join(20)
         meta = store.meta()
     assert meta is not None
     assert ([position.next for position in meta.positions], meta.events) == ([21], 20)
