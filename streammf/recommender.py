@@ -4,8 +4,10 @@ Rules of this file:
 1. What is learned here is what a trainer would have learned from partition 0 of a log that holds the same events.
 2. Nothing wrong is let through: what a trainer would set aside is a ValueError here, and nothing of that call is learned.
 3. A snapshot is the trainer's: either can read what the other wrote.
+4. One lock: whatever several threads ask at once happens in some order, one after the other.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,13 +25,14 @@ from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis, State
 from streammf.state import snapshots
+from streammf.state.changes import Copier
+from streammf.state.datafile import said
 from streammf.state.header import Header
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
 from streammf.state.meta import NO_LOG, Position, first_meta
 from streammf.state.model import Model
 from streammf.state.options import SETTINGS, Limits, StoreOptions
-from streammf.state.changes import Copier
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.state.view import View
@@ -37,6 +40,9 @@ from streammf.state.view import View
 NONE: Final[Array] = np.zeros(0, np.int32)
 #: Events handed on at once: room is reserved for a whole batch, whatever it needs then.
 AT_ONCE: Final = 50_000
+
+Texts = Sequence[str] | NDArray[Any]
+"""Ids or types, one an event."""
 
 
 class Recommendation(NamedTuple):
@@ -49,7 +55,7 @@ class Recommendation(NamedTuple):
 
 
 class Recommender:
-    """A model to learn with and to ask, in this process alone. Not safe to use from several threads at once."""
+    """A model to learn with and to ask, in this process alone. Safe to use from several threads: they take turns."""
 
     def __init__(self, objective: str = "ranking", **options: Any) -> None:  # noqa: ANN401 - checked against LearningOptions
         """`options` are the fields of LearningOptions. An unknown one, or one out of range, is a ConfigurationError."""
@@ -63,6 +69,7 @@ class Recommender:
         users = Ids.anonymous(seed, limits.users, SETTINGS[Axis.USER])
         items = Ids.anonymous(seed, limits.items, SETTINGS[Axis.ITEM])
         self._model = Model(self.options, memory, users, items)
+        self._turn = threading.Lock()
 
     @property
     def events(self) -> int:
@@ -71,23 +78,31 @@ class Recommender:
 
     def learn(
         self,
-        users: Sequence[str],
-        items: Sequence[str],
+        users: Texts,
+        items: Texts,
         values: Sequence[float] | NDArray[np.float32] | None = None,
         timestamps: Sequence[int] | NDArray[np.int64] | None = None,
-        types: Sequence[str] | None = None,
+        types: Texts | None = None,
     ) -> None:
         """Apply events in order, one at a time; all sequences have the same length.
 
         `values`: ratings, or what clicks carry (1.0). `timestamps`: ms since the epoch; without them no time passes. `types`:
         names from `LearningOptions.types`; without them ratings or clicks, by the objective. Raises ValueError.
         """
+        users, items = _texts("users", users), _texts("items", items)
         n = len(users)
         kind = "rating" if self.options.objective == "rating" else "click"
-        names = [kind] * n if types is None else list(types)
+        names = [kind] * n if types is None else _texts("types", types)
         numbers = np.ones(n, np.float32) if values is None else np.asarray(values, np.float32)
-        times = np.full(n, self._model.clock, np.int64) if timestamps is None else np.asarray(timestamps, np.int64)
-        self._require_valid(users, items, names, numbers, times)
+        with self._turn:
+            times = np.full(n, self._model.clock, np.int64) if timestamps is None else np.asarray(timestamps, np.int64)
+            self._require_valid(users, items, names, numbers, times)
+            self._learn(users, items, names, numbers, times)
+
+    def _learn(
+        self, users: list[str], items: list[str], names: list[str], numbers: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> None:
+        n = len(users)
         memory = self._model.memory
         if not memory.counts[Axis.PARTITION]:
             memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
@@ -99,19 +114,32 @@ class Recommender:
             self._model.learn(*columns)
 
     def recommend(self, user: str, k: int = 10, exclude_seen: bool = True) -> list[Recommendation]:
-        """The k best items for a user, the best first. Who is not known yet gets popular ones, and their sources say so."""
-        view = self._view()
-        row = view.user_row(user)
-        exclude = answers.seen_items(view.state, row) if exclude_seen and row >= 0 else NONE
-        ranked = answers.recommend(view.state, view.counts, self.options, row, NONE, k, exclude)
+        """The k best items for a user, the best first. Who is not known yet gets popular ones, and their sources say so.
+
+        Raises ValueError where `user` is no id or `k` no number of items.
+        """
+        _require_id(user)
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+            raise ValueError(f"k is an int of at least 0, got {k!r}")
+        with self._turn:
+            view = self._view()
+            k = min(int(k), int(view.counts[Axis.ITEM]))
+            if k == 0:
+                return []
+            row = view.user_row(user)
+            exclude = answers.seen_items(view.state, row) if exclude_seen and row >= 0 else NONE
+            ranked = answers.recommend(view.state, view.counts, self.options, row, NONE, k, exclude)
+            names = view.item_names(ranked.rows)
         sources = ("factors",) if ranked.personal else ("popular",)
-        names = view.item_names(ranked.rows)
         return [Recommendation(item, score, sources) for item, score in zip(names, ranked.scores.tolist(), strict=True)]
 
     def predict(self, user: str, item: str) -> float:
         """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Ids may be unknown."""
-        view = self._view()
-        return float(answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item)))
+        _require_id(user)
+        _require_id(item)
+        with self._turn:
+            view = self._view()
+            return float(answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item)))
 
     def save(self, path: str | Path) -> None:
         """Write a snapshot, whole or not at all, to a path that does not exist yet. Raises StoreError."""
@@ -120,12 +148,14 @@ class Recommender:
         meta = first_meta(
             options.objective, options.seed, options.dimensions, msgspec.to_builtins(options), model.memory.tables
         )
-        position = [Position("recommender", 0, self.events, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
-        meta = msgspec.structs.replace(meta, events=self.events, positions=position)
         with (
+            self._turn,
+            said("write the snapshot", path),
             TemporaryDirectory(dir=path.parent if path.parent.is_dir() else None) as folder,
             Store.open(StoreOptions(path=folder)) as store,
         ):
+            position = [Position("recommender", 0, self.events, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
+            meta = msgspec.structs.replace(meta, events=self.events, positions=position)
             store.commit(Copier(model.memory, model.users, model.items).take(), meta)
             snapshots.create(store, path)
 
@@ -155,9 +185,9 @@ class Recommender:
 
     def _require_valid(
         self,
-        users: Sequence[str],
-        items: Sequence[str],
-        types: Sequence[str],
+        users: list[str],
+        items: list[str],
+        types: list[str],
         values: NDArray[np.float32],
         times: NDArray[np.int64],
     ) -> None:
@@ -165,8 +195,7 @@ class Recommender:
         if len(set(lengths)) > 1:
             raise ValueError(f"users, items, values, timestamps, types have {lengths} entries: they must be as many")
         for name in {*users, *items}:
-            if not (isinstance(name, str) and 1 <= len(name.encode()) <= MOST_ID_BYTES and "\0" not in name):
-                raise ValueError(f"ids are str of 1..{MOST_ID_BYTES} bytes of UTF-8 without NUL, got {name!r}")
+            _require_id(name)
         if unknown := set(types) - set(self.options.types):
             raise ValueError(f"unknown event types {sorted(unknown)}: known are {sorted(self.options.types)}")
         least, most = self._model.value_range
@@ -174,3 +203,23 @@ class Recommender:
             raise ValueError(f"values are finite and within {least:g}..{most:g}, got {values[wrong][0]}")
         if len(times) and (int(times.min()) < 0 or int(times.max()) > MOST_TIME):
             raise ValueError(f"timestamps are ms since the epoch, 0..{MOST_TIME}, got {times.min()}..{times.max()}")
+
+
+def _texts(name: str, given: Texts) -> list[str]:
+    """As a list, once, whatever kind of sequence it is; a text is a sequence of letters, which nobody means."""
+    if isinstance(given, str):
+        raise ValueError(f"{name} is a sequence of str, one an event, not the text {given!r}")
+    texts = given.tolist() if isinstance(given, np.ndarray) else list(given)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"{name} are str, got {text!r}")
+    return texts
+
+
+def _require_id(name: str) -> None:
+    """ValueError unless this is an id."""
+    if not isinstance(name, str):
+        raise ValueError(f"ids are str, got {name!r}")
+    size = len(name.encode(errors="surrogatepass"))
+    if not 1 <= size <= MOST_ID_BYTES or "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(f"ids are str of 1..{MOST_ID_BYTES} bytes of UTF-8 without NUL, got {name!r}")

@@ -1,7 +1,10 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from streammf import Recommender
@@ -78,16 +81,19 @@ def test_saving_does_not_overwrite_and_opening_nothing_says_so(tmp_path: Path) -
         ({"users": [""], "items": ["x"]}, "ids are str"),
         ({"users": ["a" * 256], "items": ["x"]}, "ids are str"),
         ({"users": ["a\0b"], "items": ["x"]}, "ids are str"),
+        ({"users": ["\ud800"], "items": ["x"]}, "ids are str"),
+        ({"users": ["a"], "items": [405]}, "items are str, got 405"),
+        ({"users": "ab", "items": ["x", "y"]}, "not the text 'ab'"),
         ({"users": ["a"], "items": ["x"], "values": [float("nan")]}, "finite"),
         ({"users": ["a"], "items": ["x"], "values": [float("inf")]}, "finite"),
         ({"users": ["a"], "items": ["x"], "timestamps": [-1]}, "ms since the epoch"),
         ({"users": ["a"], "items": ["x"], "types": ["shout"]}, "unknown event types"),
     ],
 )
-def test_an_invalid_event_is_refused_and_nothing_is_learned(arguments: dict[str, list[str]], said: str) -> None:
+def test_an_invalid_event_is_refused_and_nothing_is_learned(arguments: dict[str, Any], said: str) -> None:
     recommender = Recommender(factors=4)
     with pytest.raises(ValueError, match=said):
-        recommender.learn(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+        recommender.learn(**arguments)
     assert recommender.events == 0
 
 
@@ -106,3 +112,56 @@ def test_the_library_needs_no_kafka_client() -> None:
         check=True,
     )
     assert said.stdout.strip() == "False"
+
+
+def test_arrays_and_tuples_teach_what_lists_do() -> None:
+    recommender = Recommender(factors=8, history=8)
+    types = np.array(["click"] * len(EVENTS), object)
+    recommender.learn(np.array(USERS), tuple(ITEMS), timestamps=np.array(TIMES), types=types)
+    assert recommender.recommend(USERS[0], k=20) == taught().recommend(USERS[0], k=20)
+
+
+def test_a_list_is_as_long_as_asked_for_and_no_longer_than_there_are_items() -> None:
+    recommender = taught()
+    assert recommender.recommend(USERS[0], k=0) == []
+    assert len(recommender.recommend("nobody", k=10**12)) == len(set(ITEMS))
+    wrong: list[Any] = [-1, 2.0, "3", None, True]
+    for k in wrong:
+        with pytest.raises(ValueError, match="k is an int of at least 0, got"):
+            recommender.recommend(USERS[0], k=k)
+
+
+@pytest.mark.parametrize("wrong", [405, None, "", "\ud800"])
+def test_who_asks_with_something_else_than_an_id_is_told(wrong: Any) -> None:
+    recommender = taught()
+    for arguments in ((wrong, "x"), ("a", wrong)):
+        with pytest.raises(ValueError, match="ids are str"):
+            recommender.predict(*arguments)
+    with pytest.raises(ValueError, match="ids are str"):
+        recommender.recommend(wrong)
+
+
+def test_a_snapshot_that_cannot_be_written_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    recommender = taught()
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(StoreError, match=r"cannot write the snapshot .*Permission denied"):
+        recommender.save(tmp_path / "snapshot")
+
+
+def test_several_threads_may_learn_and_ask_at_once(tmp_path: Path) -> None:
+    recommender = Recommender(factors=8, history=8)
+
+    def use(thread: int) -> None:
+        for start in range(0, 500, 10):
+            part = slice(start + thread * 500, start + thread * 500 + 10)
+            recommender.learn(USERS[part], ITEMS[part], timestamps=TIMES[part])
+            assert len(recommender.recommend(USERS[0], k=3, exclude_seen=False)) == 3
+            recommender.predict(USERS[0], ITEMS[0])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(use, range(4)))
+        recommender.save(tmp_path / "snapshot")
+    assert recommender.events == Recommender.open(tmp_path / "snapshot").events == 2_000

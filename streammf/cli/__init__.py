@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from streammf import __version__
+from streammf.cli.printable import printable
 from streammf.errors import ExitCode, StreamMFError
 
 #: Command → its line in `streammf --help`, in the order in which a newcomer meets them.
@@ -87,5 +88,5 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _say(message: str, code: int) -> int:
     """One line, whatever a library put into the message."""
-    sys.stderr.write(f"streammf: {' '.join(message.split())}\n")
+    sys.stderr.write(f"streammf: {printable(' '.join(message.split()))}\n")
     return int(code)

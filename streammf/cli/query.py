@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. It asks over the socket as any client does, and imports nothing that computes.
-2. JSON has the answer's own fields; tables are for people, and only they load rich.
+2. JSON has the answer's own fields; tables are for people, and only they load rich and escape what a terminal would obey.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from streammf.cli.flags import config_flag, json_flag
+from streammf.cli.printable import printable
 from streammf.errors import ExitCode
 from streammf.operations.configuration import load
 from streammf.serving.client import Client
@@ -56,7 +57,9 @@ def asking(function: Callable[Concatenate[Client, bool, P], None]) -> Callable[.
 _address_flag = click.option(
     "--address", multiple=True, metavar="HOST:PORT", help="Server, repeatable. Default: serving.host and serving.port."
 )
-_count_flag = click.option("-k", "count", type=click.IntRange(1), default=10, show_default=True, help="Items to list.")
+_count_flag = click.option(
+    "-k", "count", type=click.IntRange(1), default=10, show_default=True, help="Items to list, up to serving.most_k."
+)
 
 
 @command.command(epilog=EXAMPLES)
@@ -170,7 +173,7 @@ def _in_words(name: str, value: object) -> str:
 
 
 def _position(position: Iterable[Position]) -> str:
-    return ", ".join(f"{topic}/{partition}:{offset}" for topic, partition, offset in position) or "nothing"
+    return ", ".join(f"{printable(topic)}/{partition}:{offset}" for topic, partition, offset in position) or "nothing"
 
 
 def _show_table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -181,6 +184,6 @@ def _show_table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None
     for head in heads:
         table.add_column(head, justify="right" if head == "score" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     # an id is what somebody sent: [bold] in it is no markup, :smile: no picture
     Console(markup=False, emoji=False, highlight=False).print(table)

@@ -3,6 +3,7 @@
 Rules of this file:
 1. Nothing is created that the user did not ask for, and nothing is written to a topic that would delete it at once.
 2. The events are not changed on the way; a file is checked as the trainer would check it.
+3. What was written is reported however the command ends; that something was left out is said by the exit code too.
 """
 
 import sys
@@ -17,7 +18,7 @@ import click
 import msgspec
 
 from streammf.cli.flags import config_flag, json_flag, settings
-from streammf.errors import SourceError
+from streammf.errors import RequestError, SourceError, StreamMFError
 from streammf.evaluation.replay import Plan, Replayed, replay
 from streammf.events.files import FileSource
 from streammf.events.kafka_options import KafkaOptions
@@ -30,7 +31,10 @@ EXAMPLES: Final = """\b
 Examples:
   streammf replay ratings.csv.gz --to log
   streammf replay clicks.jsonl --to kafka --bootstrap 127.0.0.1:9092 --topic events --create 4
-  streammf replay clicks.jsonl --to log --from 2024-01-01 --until 2024-02-01 --speed 3600"""
+  streammf replay clicks.jsonl --to log --from 2024-01-01 --until 2024-02-01 --speed 3600
+
+Exit code 10: some lines were no events and left out; all others are written. 4: the file has no event, or cannot be
+read to its end."""
 
 #: Seconds between two lines of progress where there is no terminal.
 _LINE_EVERY: Final = 3.0
@@ -89,11 +93,20 @@ def command(
     )
     configuration = load(file, flags=flags)
     types = configuration.of(LearningOptions).types
+    done = Replayed()
     with closing(FileSource(log)) as source:
         sink, check = _opened(configuration, create)
-        with closing(sink), _progress(source, str(log)) as progress:
-            done = replay(source, sink, types, Plan(since, until, limit, speed), progress, check)
+        try:
+            with closing(sink), _progress(source, str(log)) as progress:
+                replay(source, sink, types, Plan(since, until, limit, speed), progress, check, done)
+        except (StreamMFError, KeyboardInterrupt):
+            if done.written:
+                _locate(done, source)
+                _tell(done, named(configuration), as_json)
+            raise
+        _locate(done, source)
     _tell(done, named(configuration), as_json)
+    _check(log, done)
 
 
 def _opened(configuration: Configuration, create: int | None) -> tuple[Sink, Callable[[int], None]]:
@@ -105,26 +118,39 @@ def _opened(configuration: Configuration, create: int | None) -> tuple[Sink, Cal
     from streammf.events.kafka_sink import KafkaSink, create_topic  # noqa: PLC0415 - loads librdkafka
 
     options = configuration.of(KafkaOptions)
-    if create is not None and len(options.topics) == 1:
-        create_topic(options, options.topics[0], create)
+    if create is not None and len(options.topics) == 1 and not create_topic(options, options.topics[0], create):
+        click.echo(f"topic {options.topics[0]} is there already: it keeps its partitions and settings", err=True)
     sink = KafkaSink(options)
     return sink, sink.check_retention
 
 
+def _locate(done: Replayed, source: FileSource) -> None:
+    """Say of the first record that is no event in which line of the file it stands."""
+    if done.first_unreadable is not None:
+        done.why_unreadable = f"line {source.line_of(done.first_unreadable)}: {done.why_unreadable}"
+
+
 def _tell(done: Replayed, target: str, as_json: bool) -> None:
-    """The summary; a file without a single event is an error."""
+    """The summary. Without offsets it was the sink that failed, with some of what it had been given."""
     if as_json:
         offsets = [(*partition, offset) for partition, offset in done.last_offsets.items()]
         click.echo(msgspec.json.encode(msgspec.to_builtins(done) | {"last_offsets": offsets}).decode())
     else:
         rate = done.written / max(done.seconds, 1e-9)
-        click.echo(f"{done.written:,} events written to the {target} in {done.seconds:.1f} s ({rate:,.0f} a second)")
+        did = "written" if done.last_offsets or not done.written else "handed over, not all of them written,"
+        click.echo(f"{done.written:,} events {did} to the {target} in {done.seconds:.1f} s ({rate:,.0f} a second)")
         if done.left_out:
             click.echo(f"{done.left_out:,} outside the chosen time")
+
+
+def _check(log: Path, done: Replayed) -> None:
+    """A file without a single event is an error whatever its form; so are lines that are none."""
+    first = f"; the first line that is none: {done.why_unreadable}" if done.unreadable else ""
+    if not done.written + done.left_out:
+        raise SourceError(f"there is no event in the file {log}{first}")
     if done.unreadable:
-        click.echo(f"{done.unreadable:,} were no events and left out; the first: {done.why_unreadable}", err=True)
-        if not done.written:
-            raise SourceError("there is no event in the file")
+        said = f"{done.unreadable:,} of {done.written + done.left_out + done.unreadable:,} were no events and left out"
+        raise RequestError("malformed", f"{said}; the first: {done.why_unreadable}")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from streammf.cli.flags import (
 )
 from streammf.operations.configuration import Configuration, load
 from streammf.operations.port import hold
-from streammf.operations.process import begin, say_compiling, say_ready
+from streammf.operations.process import begin, say_compiling, say_ready, say_starting
 from streammf.operations.supervisor import Child, Supervisor, own_command
 from streammf.serving.options import ServingOptions
 
@@ -57,6 +57,8 @@ def command(
     configuration = load(file, flags=flags)
     options = configuration.of(ServingOptions)
     if options.workers == 1:
+        if parent is None:
+            say_starting(f"a query worker at {options.host}:{options.port}")
         return _serve(configuration, options, number)
     from streammf.operations.telemetry import WORKERS, telemetry_of  # noqa: PLC0415 - loads numpy and prometheus_client
 
@@ -64,6 +66,7 @@ def command(
         flags |= serving_settings(options.host, held.getsockname()[1], None)
         children = worker_children(options.workers, file, flags)
         where = f"{options.host}:{held.getsockname()[1]}"
+        say_starting(f"{options.workers} query workers at {where}")
         supervisor = Supervisor([children], lambda line: click.echo(line, err=True))
         asyncio.run(supervisor.run(lambda words: say_ready(f"{where}, {options.workers} workers{asked_at}")))
     return None

@@ -4,7 +4,7 @@ import click
 
 from streammf.cli.flags import config_flag, parent_flag, source_flags, source_settings
 from streammf.operations.configuration import load
-from streammf.operations.process import begin, say_compiling, say_ready
+from streammf.operations.process import begin, say_compiling, say_ready, say_starting
 
 EXAMPLES = """\b
 Examples:
@@ -28,6 +28,10 @@ def command(
     """Learn from the log into store and live memory, until SIGTERM or Ctrl-C. A file is learned to its end."""
     begin(parent)
     configuration = load(file, flags=source_settings(source, path, bootstrap, topics))
+    from streammf.operations.sources import named  # noqa: PLC0415 - loads numpy
+
+    if parent is None:
+        say_starting(f"a trainer on the {named(configuration)}")
     from streammf.operations.training import run_trainer  # noqa: PLC0415 - loads numba, LMDB and the kernels
 
     events = run_trainer(configuration, say_ready, say_compiling)

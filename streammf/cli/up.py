@@ -19,7 +19,7 @@ from streammf.cli.flags import (
 from streammf.cli.serve import worker_children
 from streammf.operations.configuration import load
 from streammf.operations.port import hold
-from streammf.operations.process import begin, say_ready
+from streammf.operations.process import begin, say_ready, say_starting
 from streammf.operations.supervisor import Child, Supervisor, own_command
 from streammf.serving.options import ServingOptions
 
@@ -54,12 +54,15 @@ def command(
     flags = source_settings(source, path, bootstrap, topics) | serving_settings(host, port, workers)
     configuration = load(file, flags=flags)
     options = configuration.of(ServingOptions)
-    from streammf.operations.telemetry import ALL, telemetry_of  # noqa: PLC0415 - these load numpy and prometheus_client
+    from streammf.operations.sources import named  # noqa: PLC0415 - these load numpy and prometheus_client
+    from streammf.operations.telemetry import ALL, telemetry_of  # noqa: PLC0415
     from streammf.state.generation import remove  # noqa: PLC0415
     from streammf.state.options import LiveOptions, StoreOptions, live_path  # noqa: PLC0415
 
     with hold(options.host, options.port) as held, telemetry_of(configuration, ALL) as asked_at:
         port = held.getsockname()[1]
+        answering = f"{options.workers} query workers at {options.host}:{port}"
+        say_starting(f"a trainer on the {named(configuration)}, then {answering}")
         flags |= serving_settings(options.host, port, None)
         arguments = ["train", "--parent", str(os.getpid()), *(["--config", file] if file else [])]
         trainer = Child(

@@ -3,7 +3,8 @@
 Rules of this file:
 1. Event time goes along: the record's timestamp is the event's. The key is the user, whose order partitions keep then.
 2. An event is passed on as it is, byte for byte; what cannot be read as one is counted and left out, never repaired.
-3. It neither opens nor closes anything, and what it says it wrote is durable: the sink was flushed.
+3. It neither opens nor closes anything, and what it says it wrote is durable: the sink was flushed. Without
+   offsets of the sink it was the sink that failed, and nobody knows how much of what it was given is there.
 """
 
 import time
@@ -53,8 +54,10 @@ class Replayed:
     left_out: int = 0
     """Events outside the chosen time."""
     unreadable: int = 0
+    first_unreadable: int | None = None
+    """Offset of the first record that was none."""
     why_unreadable: str = ""
-    """Offset and reason of the first record that was none."""
+    """What was wrong with it."""
     first_time: int | None = None
     """Of the first event written, ms since the epoch."""
     last_time: int | None = None
@@ -71,34 +74,38 @@ def replay(
     plan: Plan = Plan(),
     progress: Callable[[Replayed], None] = lambda done: None,
     before_first: Callable[[int], None] = lambda moment: None,
+    done: Replayed | None = None,
 ) -> Replayed:
     """Copy what `plan` chooses. Events of a type that is not in `types` count as unreadable. Raises SourceError.
 
     `before_first` is told the time of the first event before anything is written: the sink may refuse so old a log.
+    `done`: where to count, for who wants to know it after an error too. It has offsets then, unless the sink is to blame.
     """
-    done = Replayed()
+    done = Replayed() if done is None else done
     began = time.monotonic()
 
     def tell() -> None:
         done.seconds = time.monotonic() - began
         progress(done)
 
-    for key, value, moment in _events(source, types, done, tell):
-        if done.written == plan.limit:
-            break
-        if not plan.chooses(moment):
-            done.left_out += 1
-            continue
-        if done.first_time is None or done.last_time is None:
-            before_first(moment)
-            done.first_time = done.last_time = moment
-        if plan.speed is not None:
-            _pause(sink, began + (moment - done.first_time) / 1000 / plan.speed, tell)
-        sink.append(key, value, moment)
-        done.written += 1
-        done.last_time = max(done.last_time, moment)
-    done.last_offsets = sink.flush()
-    tell()
+    try:
+        for key, value, moment in _events(source, types, done, tell):
+            if done.written == plan.limit:
+                break
+            if not plan.chooses(moment):
+                done.left_out += 1
+                continue
+            if done.first_time is None or done.last_time is None:
+                before_first(moment)
+                done.first_time = done.last_time = moment
+            if plan.speed is not None:
+                _pause(sink, began + (moment - done.first_time) / 1000 / plan.speed, tell)
+            sink.append(key, value, moment)
+            done.written += 1
+            done.last_time = max(done.last_time, moment)
+    finally:
+        done.last_offsets = sink.flush()
+        tell()
     return done
 
 
@@ -117,9 +124,9 @@ def _events(
     """The same for the log to its end."""
     while (records := source.poll(BATCH, _PATIENCE)) is not None:
         columns = decode(records, source.partitions, types)
-        if columns.rejected and not done.unreadable:
+        if columns.rejected and done.first_unreadable is None:
             first = columns.rejected[0]
-            done.why_unreadable = f"record {first.offset}: {first.reason} ({first.detail})"
+            done.first_unreadable, done.why_unreadable = first.offset, f"{first.reason} ({first.detail})"
         done.unreadable += len(columns.rejected)
         yield from appendable(records, columns)
         tell()

@@ -194,7 +194,8 @@ def _record_time(records: Records, i: int, faults: _Faults) -> int:
     time = records.timestamp(i)
     if 0 <= time <= MOST_TIME:
         return time
-    faults.setdefault(i, ("time", f"no ts, and the record's own timestamp is {time}"))
+    own = "the record has no time of its own" if time == -1 else f"the record's own timestamp is {time}"
+    faults.setdefault(i, ("time", f"no ts, and {own}: give the event `ts`, ms since the epoch"))
     return 0
 
 

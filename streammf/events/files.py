@@ -8,6 +8,7 @@ Rules of this file:
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -102,6 +103,11 @@ class FileSource:
     def progress(self) -> tuple[int, int]:
         """Bytes of the file that were read, and bytes of the file: what a progress bar shows."""
         return self._lines.consumed(), self._lines.size
+
+    def line_of(self, offset: int) -> int:
+        """The number, from 1, of the line in which an event stands. Reads the file again, up to there."""
+        with closing(Lines(self._path)) as lines:
+            return lines.number_of(offset + int(self._is_csv))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -46,6 +46,18 @@ class Lines:
                 return lines
         raise StopIteration
 
+    def number_of(self, nth: int) -> int:
+        """Read on from the beginning: the number, from 1, of the line that is the nth, from 0, of those not blank."""
+        before = 0
+        while not self._ended:
+            lines = self._next_lines()
+            for number, line in enumerate(lines, before + 1):
+                nth -= bool(line and not line.isspace())
+                if nth < 0:
+                    return number
+            before += len(lines)
+        raise IndexError(f"{self._path} has no such line")
+
     def consumed(self) -> int:
         """Bytes of the file that were read so far, as they stand on disk."""
         return self.size if self._ended else self._file.tell()

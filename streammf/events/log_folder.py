@@ -84,6 +84,8 @@ class LogFolder:
         """Where the durable records end, as last published. Needs no lock: a half-written `end` is read again."""
         deadline = time.monotonic() + _END_DEADLINE
         while (end := self._published()) is None:
+            if not self.path.exists():
+                raise DataLossError(f"the log {self.path} was deleted while it was in use: put it back from a copy")
             if time.monotonic() > deadline:
                 raise SourceError(f"the log {self.path} is damaged: its file 'end' does not match its checksum")
             time.sleep(0.0001)

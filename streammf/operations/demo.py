@@ -241,7 +241,8 @@ def kill_and_recover(demo: Demo, clicks: Iterable[Click]) -> None:
         killed = time.monotonic()
         console.print(
             f"[bold]$ kill -9 {before.trainer_pid}[/bold]      (the trainer, in the middle of the stream: "
-            f"{before.events:,} events learned, {before.committed:,} of them durable)"
+            f"{before.events:,} events learned, {before.committed:,} of them durable; "
+            "the rest will be learned again from the log)"
         )
         writing.result(PATIENCE)
     answered = 0
@@ -283,13 +284,17 @@ def require_patience(since: float, what: str) -> None:
 def say_how_to_go_on(demo: Demo, *, keep: bool) -> None:
     """The next steps."""
     person = demo.world.people[0]
-    address = demo.address
-    where = f"running at {address} until Ctrl-C" if keep else "stopped now; `streammf demo --keep` leaves it running"
     demo.console.rule("Your turn")
+    if keep:
+        to_ask = (
+            f"This one is running at {demo.address} until Ctrl-C. To ask it:\n"
+            f"  streammf query recommend --user {person} -k 5 --address {demo.address}\n"
+            f'  python -c \'from streammf import Client; print(Client("{demo.address}").recommend("{person}", k=5))\'\n'
+        )
+    else:
+        to_ask = "This one is stopped now. One that goes on, and says how to ask it:\n  streammf demo --keep\n"
     demo.console.print(
-        f"This one is {where}. To ask it:\n"
-        f"  streammf query recommend --user {person} -k 5 --address {address}\n"
-        f'  python -c \'from streammf import Client; print(Client("{address}").recommend("{person}", k=5))\'\n'
+        f"{to_ask}"
         "Your own events, in a log under ./streammf-data:\n"
         "  streammf up\n"
         "  streammf track --user ann --item film-1\n"

@@ -34,6 +34,11 @@ def say_ready(text: str) -> None:
     print(f"ready {text}", flush=True)  # noqa: T201 - this is the one that is meant for stdout
 
 
+def say_starting(text: str) -> None:
+    """The first thing that who starts us by hand sees: it may be a minute until we are ready."""
+    print(f"starting {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def say_compiling(done: int, of: int) -> None:
     """Progress of compiling kernels."""
     print(f"compiling kernels, once after an installation: {done} of {of}", file=sys.stderr, flush=True)  # noqa: T201

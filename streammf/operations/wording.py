@@ -38,8 +38,13 @@ def without_secrets(name: str, value: object) -> object:
 
 
 def shown(name: str, value: object, kind: object) -> str:
-    """The value for a message. What is or should be a table is not repeated: a broken one may hold a secret."""
-    is_table = isinstance(value, dict) or isinstance(inspect.type_info(kind), inspect.DictType)
+    """The value for a message. What is or should be a table of texts is not repeated: a broken one may hold a secret."""
+    wanted = inspect.type_info(kind)
+    is_table = isinstance(value, dict)
+    if isinstance(wanted, inspect.DictType):
+        if is_table and not isinstance(wanted.value_type, inspect.StrType):
+            return toml(without_secrets(name, value))  # a table of numbers
+        is_table = True
     return HIDDEN if is_table or is_secret(name) else toml(value)
 
 

@@ -42,9 +42,11 @@ class Call(Generic[T]):
 
 def recommend(user: str | None, items: Sequence[str] | None, k: int, exclude_seen: bool) -> Call[results.Ranking]:
     """Items for a user, or for an anonymous visitor who has had `items`."""
-    who = {"user": user} if items is None else {"items": list(items)}
-    if user is not None and items is not None:
+    if (user is None) == (items is None):
         raise RequestError("bad_request", "recommend takes either a user or items")
+    if isinstance(items, str):
+        raise RequestError("bad_request", f"items is a list of ids, not a text: [{items!r}]?")
+    who = {"user": user} if items is None else {"items": list(items)}
     return Call("recommend", results.ranking, who | {"k": k, "exclude_seen": exclude_seen})
 
 
@@ -142,21 +144,24 @@ def named(address: Address) -> str:
 def nobody(refused: Iterable[tuple[Address, OSError]]) -> NoModelError:
     """The error of a client that found no server."""
     tried = ", ".join(f"{named(address)} ({error.strerror or error or 'timed out'})" for address, error in refused)
-    return NoModelError(f"no server answers at {tried}; is `streammf up` or `streammf serve` running?")
+    return NoModelError(
+        f"no server answers at {tried}; is `streammf up` or `streammf serve` running? (Its first start after an installation "
+        "compiles kernels for up to a minute before it answers.)"
+    )
 
 
 def addresses(given: str | Sequence[str]) -> list[Address]:
     """`host`, `host:port` or `[v6]:port`, one or several, as (host, port)."""
-    found = [_address(text) for text in ([given] if isinstance(given, str) else given)]
-    if not found:
-        raise ValueError("a client needs the address of at least one server")
-    return found
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"a client needs the address of at least one server, host:port, not {given!r}")
+    return [_address(text) for text in texts]
 
 
 def _address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):  # a bare name, or a bare IPv6 address
-        return text.strip("[]"), PORT
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+        host, port = text, str(PORT)
+    if not host.strip("[]") or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"an address is host:port, not {text!r}")
     return host.strip("[]"), int(port)

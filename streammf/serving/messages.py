@@ -204,7 +204,13 @@ def _misfit(body: bytes, refusal: str) -> Misfit | ProtocolError:
         return Misfit(request_id, "bad_request", refusal)
     if op not in OPS:
         return Misfit(request_id, "unknown_op", f"unknown op {op[:64]!r}; known are {', '.join(OPS)}")
-    return Misfit(request_id, "bad_request", refusal)
+    return Misfit(request_id, "bad_request", _in_words(refusal))
+
+
+def _in_words(refusal: str) -> str:
+    """msgspec's message with the field first: "k: expected `int` <= 10000"."""
+    expected, _, place = refusal.partition(" - at `$.")
+    return f"{place.removesuffix('`')}: {expected[:1].lower()}{expected[1:]}" if place else refusal
 
 
 def encode(answer: Answer) -> bytes:

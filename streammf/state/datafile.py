@@ -6,6 +6,7 @@ Rules of this file:
 3. What the operating system refuses is said with the path and, where the disk is full, with how full.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ _META: Final = struct.Struct("<16x II 8x 8x I 92x QQ")
 
 #: Below this a failed write is put down to a full disk.
 _NEARLY_FULL: Final = 16 << 20
+#: What it may say then, as LMDB's messages and the operating system's have it: LMDB calls a short write an I/O error.
+_NO_ROOM: Final = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)))
 
 _verify: Callable[[str, bool], list[str]] = verify
 
@@ -98,11 +101,11 @@ def said(doing: str, path: Path) -> Iterator[None]:
 
 
 def _cause(path: Path, error: Exception) -> str:
-    """LMDB says `Input/output error` where the disk is full (a short write)."""
+    """What was said, or that the file system is full."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     space = os.statvfs(existing)
     free = space.f_bavail * space.f_frsize
-    if free < _NEARLY_FULL and not isinstance(error, (FileNotFoundError, PermissionError, NotADirectoryError)):
+    if free < _NEARLY_FULL and any(text in str(error) for text in _NO_ROOM):
         return f"the file system is full, {free >> 10:,} KiB are left ({reason})"
     return reason

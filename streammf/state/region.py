@@ -157,5 +157,7 @@ def no_address(capacity: int, error: Exception) -> MemoryFullError:
 
 
 def mebibytes(size: int) -> str:
-    """A size for people; small ones with a decimal, so that less than one is not shown as none."""
+    """A size for people; small ones finer, so that less than one is not shown as none."""
+    if size < 1 << 20:
+        return f"{-(-size >> 10):,} KiB"
     return f"{size / 2**20:,.1f} MiB" if size < 100 << 20 else f"{size / 2**20:,.0f} MiB"

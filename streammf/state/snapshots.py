@@ -143,7 +143,7 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False) -> Manifes
         owner = Owner(folder)
         try:
             if (folder / datafile.NAME).exists() and not overwrite:
-                raise StoreError(f"{folder} holds a store already: say that it may be overwritten, or restore elsewhere")
+                raise StoreError(f"{folder} holds a store already: --overwrite replaces it, --store names another folder")
             _require_same(snapshot, manifest, *_hashed(snapshot / datafile.NAME, aside))
             aside.chmod(0o600)
             sync(aside)

@@ -61,8 +61,10 @@ def test_a_topic_that_would_delete_old_events_at_once_is_refused_with_the_remedy
 def test_a_tracked_event_is_acknowledged_with_its_place(kafka: str, folder: Path, topic: str) -> None:
     target = ["--bootstrap", kafka, "--topic", topic]
     answer(folder, "replay", "events.csv", "--to", "kafka", *target, "--create", "1", "--limit", "1")
+    again = streammf(folder, "replay", "events.csv", "--to", "kafka", *target, "--create", "3", "--limit", "1")
+    assert f"topic {topic} is there already" in again.stderr
     assert answer(folder, "track", "--source", "kafka", *target, "--user", "ann", "--item", "x") == {
         "written": 1,
         "refused": 0,
-        "offsets": [[topic, 0, 1]],
+        "offsets": [[topic, 0, 2]],
     }

@@ -114,3 +114,10 @@ def test_a_refusal_is_the_clients_own_error(address: str) -> None:
 
 def test_an_address_that_is_none_is_a_matter_of_usage() -> None:
     assert "host:port" in ask("127.0.0.1:x", "health").stderr
+
+
+def test_an_id_cannot_steer_the_terminal(address: str) -> None:
+    found = ask(address, "recommend", "--user", "\x1b[31m\rann\n\u202eé", "-k", "1")
+    assert r"[bold]\x1b[31m\rann\n\u202eé 0" in found.stdout
+    told = json.loads(ask(address, "recommend", "--user", "\x1bann", "-k", "1", "--json").stdout)
+    assert told["items"][0]["item"] == "[bold]\x1bann 0"

@@ -1,16 +1,25 @@
 """A file of events into the embedded log."""
 
+import gzip
+import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from streammf.errors import ExitCode
+from streammf.events.log import LogSource
 from tests.cli.commands import answer, streammf
 from tests.cli.test_track import learned_from
 
 LOG = """user,item,value,timestamp,type
 a,x,1,1704067200,click
 b,y,5,1704153600.5,rating
+c,z,1,1704240000,click
+"""
+BAD_ROW = """user,item,value,timestamp,type
+a,x,1,1704067200,click
+
 c,z,oops,1,click
 c,z,1,1704240000,click
 """
@@ -24,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_file_is_copied_and_summed_up(folder: Path) -> None:
     done = answer(folder, "replay", "events.csv", "--to", "log")
-    assert (done["written"], done["unreadable"], done["left_out"]) == (3, 1, 0)
+    assert (done["written"], done["unreadable"], done["left_out"]) == (3, 0, 0)
     assert done["last_offsets"] == [["log", 0, 2]]
     found = learned_from(folder)
     assert found.users == ["a", "b", "c"]
@@ -48,7 +57,38 @@ def test_what_was_left_out_is_said(folder: Path) -> None:
     done = streammf(folder, "replay", "events.csv", "--to", "log", "--from", "2024-01-03")
     assert done.stdout.startswith("1 events written to the embedded log streammf-data/log in ")
     assert "2 outside the chosen time" in done.stdout
-    assert "1 were no events and left out; the first: record 2: value" in done.stderr
+    assert done.returncode == 0
+
+
+def test_lines_that_are_no_events_are_left_out_and_named_by_their_place_in_the_file(folder: Path) -> None:
+    (folder / "bad.csv").write_text(BAD_ROW)
+    done = streammf(folder, "replay", "bad.csv", "--to", "log", "--json")
+    assert done.returncode == ExitCode.REFUSED
+    said = json.loads(done.stdout)
+    assert (said["written"], said["unreadable"], said["last_offsets"]) == (2, 1, [["log", 0, 1]])
+    assert said["why_unreadable"].startswith("line 4: value (")
+    assert done.stderr.startswith("streammf: 1 of 3 were no events and left out; the first: line 4: value (")
+    assert learned_from(folder).users == ["a", "c"]
+
+
+def test_what_was_written_of_a_file_that_is_cut_off_is_reported(folder: Path) -> None:
+    rows = "".join(f"user{n},item{n * n % 9973},1,{n}\n" for n in range(50_000))
+    packed = gzip.compress(f"user,item,value,timestamp\n{rows}".encode())
+    (folder / "cut.csv.gz").write_bytes(packed[: len(packed) * 3 // 4])
+    done = streammf(folder, "replay", "cut.csv.gz", "--to", "log", "--json")
+    assert done.returncode == ExitCode.SOURCE
+    assert "cut.csv.gz cannot be read on" in done.stderr
+    said = json.loads(done.stdout)
+    assert said["written"] > 0
+    assert said["last_offsets"] == [["log", 0, said["written"] - 1]]
+    with closing(LogSource(folder / "streammf-data" / "log")) as log:
+        assert list(log.ends().values()) == [said["written"]]
+
+
+def test_events_without_a_time_are_told_what_to_do(folder: Path) -> None:
+    (folder / "untimed.jsonl").write_text('{"user": "a", "item": "x"}\n')
+    done = streammf(folder, "replay", "untimed.jsonl", "--to", "log")
+    assert "line 1: time (no ts, and the record has no time of its own: give the event `ts`, ms since the epoch)" in done.stderr
 
 
 def test_the_flag_wins_over_a_file_that_says_kafka(folder: Path) -> None:
@@ -72,8 +112,17 @@ def test_what_cannot_be_done_is_said(folder: Path, arguments: list[str], code: E
     assert message in done.stderr
 
 
-def test_a_file_without_a_single_event_is_an_error(folder: Path) -> None:
-    (folder / "none.jsonl").write_text('{"user": "a"}\n')
-    done = streammf(folder, "replay", "none.jsonl", "--to", "log")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.jsonl", '{"user": "a"}\n'),
+        ("empty.jsonl", ""),
+        ("head.csv", "user,item,value,timestamp\n"),
+        ("bad.csv", "user,item,value,timestamp\na,b\n"),
+    ],
+)
+def test_a_file_without_a_single_event_is_the_same_error_in_every_form(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content)
+    done = streammf(folder, "replay", name, "--to", "log")
     assert done.returncode == ExitCode.SOURCE
     assert "there is no event in the file" in done.stderr

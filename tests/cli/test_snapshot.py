@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from streammf.cli.snapshot import command
 from streammf.errors import StoreError
-from streammf.state.options import StoreOptions
 from streammf.state.changes import Copier
+from streammf.state.options import StoreOptions
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model
 
@@ -47,7 +47,7 @@ def test_a_snapshot_that_nobody_named_is_listed(store: Path) -> None:
 
 def test_a_store_is_restored_where_it_is_told(tmp_path: Path) -> None:
     said("create", "copy")
-    with pytest.raises(StoreError, match="holds a store already"):
+    with pytest.raises(StoreError, match="--overwrite replaces it"):
         said("restore", "copy")
     said("restore", "copy", "--overwrite")
     said("restore", "copy", "--store", "elsewhere")

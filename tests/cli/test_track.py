@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from streammf.errors import ExitCode
+import pytest
+
+from streammf.cli.track import MOST_LINE_BYTES, command, read_lines
+from streammf.errors import ExitCode, SourceError
 from streammf.events.codec import decode
 from streammf.events.event import Columns
 from streammf.events.log import LogSource
@@ -54,7 +59,7 @@ def test_good_lines_are_written_and_bad_ones_named_by_number(tmp_path: Path) -> 
         ["line 4", " missing"],
         ["line 5", " unknown_type"],
     ]
-    assert lines[3] == "streammf: 3 of 5 were no events and left out"
+    assert lines[3].startswith("streammf: 3 of 5 were no events and left out; the first: line 3: malformed: ")
     assert learned_from(tmp_path).users == ["a", "d"]
 
 
@@ -86,7 +91,49 @@ def test_each_line_of_a_stream_is_durable_before_the_next_is_waited_for(tmp_path
         assert process.wait(30) == 0
 
 
-def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    done = streammf(tmp_path, "track", text="x" * 3_000_000)
-    assert done.returncode == ExitCode.SOURCE
-    assert "line 1 has more than 1048576 bytes" in done.stderr
+@pytest.mark.parametrize("size", [1 << 20, 5_000_000])
+def test_a_line_that_is_too_long_is_refused_like_any_other(tmp_path: Path, size: int) -> None:
+    text = f'{{"user":"a","item":"x"}}\n{{"user":"b","item":"x","more":"{"y" * size}"}}\n{{"user":"c","item":"x"}}\n'
+    done = streammf(tmp_path, "track", "--json", text=text)
+    assert done.returncode == ExitCode.REFUSED
+    assert json.loads(done.stdout) == {"written": 2, "refused": 1, "offsets": [["log", 0, 1]]}
+    assert done.stderr.startswith("line 2: malformed: more than 1,048,321 bytes\n")
+    assert learned_from(tmp_path).users == ["a", "c"]
+
+
+def test_of_a_line_without_an_end_no_more_is_kept_than_an_event_may_have() -> None:
+    reading, writing = os.pipe()
+
+    def send() -> None:
+        with os.fdopen(writing, "wb") as writer:
+            writer.write(b"\n \n" + b"x" * 4_000_000)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    ((number, line),) = [numbered for batch in read_lines(reading) for numbered in batch]
+    sender.join()
+    os.close(reading)
+    assert (number, len(line)) == (3, MOST_LINE_BYTES + 1)
+
+
+def test_what_was_written_before_an_error_is_reported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "streammf.toml").write_text(f'[source]\nkind = "log"\npath = "{tmp_path / "log"}"\n')
+    lines = [b'{"user":"%d","item":"x"}' % n for n in range(3)]
+
+    def breaking(descriptor: int) -> Iterator[list[tuple[int, bytes]]]:
+        yield list(enumerate(lines, 1))
+        raise SourceError("the stream broke")
+
+    monkeypatch.setattr("streammf.cli.track.read_lines", breaking)
+    monkeypatch.setattr("sys.stdin", (tmp_path / "streammf.toml").open())
+    with pytest.raises(SourceError, match="broke"):
+        command.main(["--config", str(tmp_path / "streammf.toml"), "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out) == {"written": 3, "refused": 0, "offsets": [["log", 0, 2]]}
+
+
+def test_a_value_that_is_no_number_is_said_in_plain_words(tmp_path: Path) -> None:
+    done = streammf(tmp_path, "track", "--user", "a", "--item", "b", "--value", "nan")
+    assert done.returncode == ExitCode.USAGE
+    assert "--value is a number, not nan" in done.stderr

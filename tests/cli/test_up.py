@@ -53,9 +53,10 @@ def test_a_trainer_that_cannot_start_is_reported_with_its_own_code(folder: Path)
         trainer.ready()
         done = streammf(folder, "up", "--port", "0")
         assert done.returncode == ExitCode.STORE_BUSY
-        assert done.stderr.startswith(
-            f"streammf: trainer: the store streammf-data/store is owned by process {trainer.process.pid}"
-        )
+        first, last = done.stderr.splitlines()
+        assert first.startswith("starting a trainer on the embedded log streammf-data/log, then 2 query workers at 127.0.0.1:")
+        assert last.startswith(f"streammf: trainer: the store streammf-data/store is owned by process {trainer.process.pid}")
+        assert trainer.errors.startswith("starting a trainer on the embedded log streammf-data/log\n")
         assert trainer.stop() == 0
     assert "0 events are durable" in trainer.output
     done = streammf(folder, "up", "--port", "0", STREAMMF_LEARNING__FACTROS="3")
@@ -75,6 +76,7 @@ def test_a_file_is_learned_to_its_end_and_served_on(folder: Path) -> None:
 def test_workers_alone_may_start_before_any_trainer(folder: Path) -> None:
     with running(folder, "serve", "--workers", "2", "--port", "0") as serve:
         address = address_of(serve.ready())
+        assert serve.errors.startswith(f"starting 2 query workers at {address}\n")
         done = streammf(folder, "query", "health", "--json", "--address", address)
         assert done.returncode == ExitCode.NO_MODEL
         assert json.loads(done.stdout)["status"] == "no_model"

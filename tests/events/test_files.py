@@ -270,3 +270,10 @@ def test_the_real_logs_are_read_whole_and_nothing_is_rejected(name: str) -> None
     assert events == REAL[name]
     assert source.exhausted
     assert source.positions() == source.ends()
+
+
+def test_an_event_is_found_again_in_the_lines_of_the_file(tmp_path: Path) -> None:
+    row = b"a,b,1,2\n"
+    source = FileSource(file(tmp_path, b"\n" + HEADER + row + b" \n\n" + row * 100_000 + row.strip()))
+    assert [source.line_of(offset) for offset in (0, 1, 100_001)] == [3, 6, 100_006]
+    source.close()

@@ -61,7 +61,10 @@ def test_secrets_are_hidden_at_any_depth_and_empty_ones_are_not() -> None:
     assert without_secrets("properties", given) == {"a": {"sasl.password": HIDDEN, "sasl.username": "ann"}, "token": ""}
 
 
-def test_a_table_is_never_repeated_in_a_message() -> None:
+def test_a_table_of_numbers_is_shown_and_one_of_texts_never() -> None:
+    assert shown("learning.types", {"click": "a"}, dict[str, float]) == '{click = "a"}'
+    assert shown("learning.types", {"api_key": "canary"}, dict[str, float]) == '{api_key = "***"}'
+    assert shown("source.properties", {"client.id": 1}, dict[str, str]) == HIDDEN
     assert shown("source.properties", {"sasl.password": "canary"}, str) == HIDDEN
     assert shown("source.properties", '{"sasl.password" = "canary"', dict[str, str]) == HIDDEN
     assert shown("source.path", "here", int) == '"here"'

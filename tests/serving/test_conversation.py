@@ -141,8 +141,11 @@ def test_what_cannot_be_packed_is_refused_before_it_is_sent() -> None:
         with pytest.raises(RequestError) as caught:
             Conversation().ask(call)
         assert caught.value.code == "bad_request"
-    with pytest.raises(RequestError, match="either"):
-        recommend("ann", ["a"], 10, True)
+    for user, items in (("ann", ["a"]), (None, None)):
+        with pytest.raises(RequestError, match="either"):
+            recommend(user, items, 10, True)
+    with pytest.raises(RequestError, match=r"items is a list of ids, not a text: \['50'\]\?"):
+        recommend(None, "50", 10, True)
 
 
 ADDRESSES: list[tuple[str | list[str], list[tuple[str, int]]]] = [
@@ -160,8 +163,10 @@ def test_addresses_are_read_with_and_without_ports(given: str | list[str], found
     assert addresses(given) == found
 
 
-@pytest.mark.parametrize("given", [[], "host:", "host:port", "host:0", "host:65536", "host:-1"])
-def test_an_address_that_is_none_is_an_error(given: str | list[str]) -> None:
+@pytest.mark.parametrize(
+    "given", [[], "host:", "host:port", "host:0", "host:65536", "host:-1", ":7077", "", "[]:1", None, 7077, [None]]
+)
+def test_an_address_that_is_none_is_an_error(given: Any) -> None:
     with pytest.raises(ValueError, match="address"):
         addresses(given)
 

@@ -147,3 +147,8 @@ def test_any_bytes_are_a_request_or_a_typed_refusal(noise: bytes, place: int, by
     for body in (noise, bytes(damaged)):
         with suppress(Misfit, ProtocolError):
             decode(body)
+
+
+def test_a_field_out_of_range_is_named_in_plain_words() -> None:
+    with pytest.raises(Misfit, match=r"^k: expected `int` <= 10000$"):
+        decode(msgpack.packb({"id": 1, "op": "popular", "k": 10_001}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streammf.errors import MemoryFullError
-from streammf.state.region import PAGE, Region
+from streammf.state.region import PAGE, Region, mebibytes
 
 
 def backed(path: Path) -> int:
@@ -105,3 +105,10 @@ def test_a_limit_on_the_size_of_files_is_an_error_that_names_it(tmp_path: Path) 
         check=True,
     )
     assert "ulimit -f" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0 KiB"), (1, "1 KiB"), (12 << 10, "12 KiB"), (3 << 20, "3.0 MiB"), (2 << 30, "2,048 MiB")]
+)
+def test_a_small_size_is_not_shown_as_none(size: int, said: str) -> None:
+    assert mebibytes(size) == said
