@@ -23,8 +23,8 @@ from streammf.state.store import Store
 from streammf.trainer.counting import TrainerCounters
 from streammf.trainer.options import TrainerOptions
 
-#: Bytes to copy for a commit, beyond which it is due: they stop learning for about 40 ms. Half of it makes a backlog cost a sixth
-#: more, because commits follow one another.
+#: Bytes to copy for a commit, beyond which it is due: they stop learning for about 40 ms. With half of it a backlog costs a
+#: sixth more, because commits follow one another.
 MOST_COPIED: Final = 96 << 20
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
