@@ -103,9 +103,7 @@ def poll(source: Source, most: int, timeout: float = 0.1) -> list[Seen]:
     assert set(batch.positions) == set(source.partitions)
     columns = decode(batch, source.partitions, {"view"})
     assert columns.rejected == []
-    rows = zip(
-        columns.users, columns.items, columns.types, columns.values.tolist(), columns.times.tolist(), strict=True
-    )
+    rows = zip(columns.users, columns.items, columns.types, columns.values.tolist(), columns.times.tolist(), strict=True)
     seen = [
         Seen(source.partitions[number], offset, event)
         for number, offset, event in zip(columns.partitions.tolist(), columns.offsets.tolist(), rows, strict=True)
