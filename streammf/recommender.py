@@ -69,6 +69,8 @@ class Recommender:
         users = Ids.anonymous(seed, limits.users, SETTINGS[Axis.USER])
         items = Ids.anonymous(seed, limits.items, SETTINGS[Axis.ITEM])
         self._model = Model(self.options, memory, users, items)
+        tables: dict[str, Any] = memory.arrays
+        self._state = State(**{name: type(columns)(*map(frozen, columns)) for name, columns in tables.items()})
         self._turn = threading.Lock()
 
     @property
@@ -173,15 +175,13 @@ class Recommender:
     def _view(self) -> View:
         """The model as queries see it."""
         memory, users, items = self._model.memory, self._model.users, self._model.items
-        tables: dict[str, Any] = memory.arrays
-        state = State(**{name: type(columns)(*map(frozen, columns)) for name, columns in tables.items()})
         header = Header(
             status="learning",
             counts=memory.counts.tolist(),
             user_level=users.level,
             item_level=items.level,
         )
-        return View(header, self.options, state, users, items)
+        return View(header, self.options, self._state, users, items)
 
     def _require_valid(
         self,
