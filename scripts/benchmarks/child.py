@@ -15,7 +15,7 @@ import msgspec
 from scripts.benchmarks import data
 from scripts.benchmarks.settings import Setting, learning
 
-Part = Literal["bare", "whole", "arrays", "ids", "river", "rmse", "river rmse"]
+Part = Literal["bare", "whole", "arrays", "ids", "river", "isgd", "rmse", "river rmse"]
 
 
 class Job(msgspec.Struct, kw_only=True, frozen=True):
@@ -62,6 +62,10 @@ def number(job: Job) -> float:
             with tempfile.TemporaryDirectory(dir=job.folder) as folder, _memory() as live:
                 at = (job.address, job.topic, job.events)
                 return whole.train(*at, job.setting, Path(folder), Path(live))
+        case "isgd":
+            from scripts.benchmarks import peer_isgd  # noqa: PLC0415
+
+            return peer_isgd.learn(_events(job))
         case "river" | "river rmse":
             from scripts.benchmarks import peer_river  # noqa: PLC0415
 

@@ -1,5 +1,5 @@
 """Ingest: a Kafka topic learned, published and committed, beside the least that any reader does, beside the kernels alone
-on ready arrays, and beside River in memory.
+on ready arrays, and beside River and ISGD in memory.
 
 `bare`: consume(), value(), typed decode. `plain`: biased MF as River's. `rating`, `ranking`: the defaults.
 """
@@ -53,7 +53,7 @@ def jobs(events: int, base: Job, data: Path | None) -> list[Job]:
     """What one run measures, in its order: what is compared stands side by side."""
     with_events = msgspec.structs.replace(base, events=events)
     todo: list[tuple[Part, Setting]] = [("bare", "plain"), ("whole", "plain"), ("arrays", "plain"), ("ids", "plain")]
-    todo.append(("river", "plain"))
+    todo += [("river", "plain"), ("isgd", "ranking")]
     for setting in DEFAULTS:
         todo += [("arrays", setting), ("whole", setting), ("ids", setting)]
     made = [msgspec.structs.replace(with_events, part=part, setting=setting) for part, setting in todo]
@@ -74,6 +74,8 @@ def throughput(report: Report, found: Results, events: int) -> None:
     bare, river = rate("bare", "plain"), rate("river", "plain")
     report.add("bare loop: consume, value, decode", bare, "events/s")
     report.add("River BiasedMF, in memory", river, "events/s")
+    isgd = rate("isgd", "ranking")
+    report.add("ISGD in NumPy, in memory", isgd, "events/s")
     for setting in SETTINGS:
         whole, arrays = rate("whole", setting), rate("arrays", setting)
         report.add(f"{setting}: whole trainer", whole, "events/s", note="Kafka → durable and visible")
@@ -87,6 +89,8 @@ def throughput(report: Report, found: Results, events: int) -> None:
             report.add("plain: kernels / River", ratios(arrays, river), "", Bar("at least", 4))
         else:
             report.add(f"{setting}: trainer / kernels", ratios(whole, arrays), "", Bar("at least", 0.75))
+        if setting == "ranking":
+            report.add("ranking: trainer / ISGD in NumPy", ratios(whole, isgd), "")
         busy = [1e6 * one.busy / events for one in found["whole", setting, False]]
         report.add(f"{setting}: trainer's processor time", busy, "µs an event", note="all threads, start included")
 

@@ -47,6 +47,8 @@ _EXACT: Final = {
 _PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE})
 #: s that `standing` waits for a cluster that may be away.
 _ENDS_SECONDS: Final = 2.0
+#: Messages taken from the client in one call, which keeps the interpreter: .4 µs each, and the learner waits for it.
+AT_ONCE: Final = 256
 #: s that `close` waits; what is left then dies with the process.
 _CLOSE_SECONDS: Final = 3.0
 #: s between two looks at whether the client has let go.
@@ -146,11 +148,11 @@ class KafkaSource:
         if not self._assigned:
             self._assign()
         self._send_advice()
-        messages = self._consumer.consume(most, 0)
+        messages = self._at_hand(most)
         if not messages:
             messages = self._consumer.consume(1, timeout)
             if messages and most > 1:
-                messages += self._consumer.consume(most - 1, 0)
+                messages += self._at_hand(most - 1)
         if any(map(Message.error, messages)):
             messages = self._without_passing_errors(messages)
         if not messages:
@@ -189,6 +191,16 @@ class KafkaSource:
             closing = threading.Thread(target=self._consumer.close, daemon=True)
             closing.start()
             closing.join(_CLOSE_SECONDS)
+
+    def _at_hand(self, most: int) -> list[Message]:
+        """Up to `most` messages that the client has fetched already."""
+        messages: list[Message] = []
+        while len(messages) < most:
+            part = self._consumer.consume(min(AT_ONCE, most - len(messages)), 0)
+            if not part:
+                break
+            messages += part
+        return messages
 
     def _records(self, messages: list[Message]) -> KafkaRecords:
         n = len(messages)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streammf.events.source import Partition
+from streammf.events.source import Partition, Records
 
 
 @dataclass(slots=True)
@@ -52,3 +52,16 @@ def one_partition(
 def nothing(positions: Mapping[Partition, int]) -> PlainRecords:
     """A batch without a record, that ends at these positions: they moved over what is the log's own."""
     return PlainRecords([], np.zeros(0, np.int32), np.zeros(0, np.int64), positions, [], [])
+
+
+def some(records: Records, places: NDArray[np.intp]) -> PlainRecords:
+    """The records at these places of a batch, which end where the batch ends."""
+    numbers = places.tolist()
+    return PlainRecords(
+        values=[records.values[i] for i in numbers],
+        partitions=records.partitions[places],
+        offsets=records.offsets[places],
+        positions=records.positions,
+        timestamps=[records.timestamp(i) for i in numbers],
+        keys=[records.key(i) for i in numbers],
+    )

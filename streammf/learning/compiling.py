@@ -28,6 +28,9 @@ R = TypeVar("R")
 
 FASTMATH = {"contract", "arcp", "nsz", "reassoc", "afn"}
 
+#: Rooms with kernels in them.
+KERNEL_ROOMS = ("learning", "state", "trainer")
+
 #: numba's stubs know only part of what these take.
 _njit: Any = numba.njit
 _settings: Any = numba.config
@@ -38,7 +41,7 @@ _kernels: list[tuple[Any, Any]] = []
 def _cache_folder() -> Path:
     room = Path(__file__).parent.parent
     text = hashlib.sha256(numba.__version__.encode())
-    for path in sorted([*(room / "learning").glob("*.py"), *(room / "state").glob("*.py")]):
+    for path in sorted(path for name in KERNEL_ROOMS for path in (room / name).glob("*.py")):
         text.update(path.read_bytes())
     home = os.environ.get("NUMBA_CACHE_DIR") or os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
     base = Path(home) / "streammf-kernels"

@@ -54,17 +54,19 @@ class Rows(NamedTuple):
         return sum(column.nbytes for column in self.columns)
 
     def records(self, read: Read) -> Iterator[list[tuple[bytes, memoryview]]]:
-        """(key, value) of every block that holds one of the rows, some blocks at a time."""
+        """(key, value) of every block that holds one of the rows, some blocks at a time: good until the next ones."""
         layout = self.layout
         blocks = self.numbers // layout.rows
         starts = np.flatnonzero(np.diff(blocks, prepend=-1))
+        room = np.empty((min(AT_ONCE, len(starts)), layout.size), np.uint8)  # once: each new MiB is 256 page faults
         for first in range(0, len(starts), AT_ONCE):
             rows = slice(starts[first], starts[first + AT_ONCE] if first + AT_ONCE < len(starts) else len(blocks))
             numbers = blocks[starts[first : first + AT_ONCE]]
             keys = numbers.astype(">u4").tobytes()
             named = [keys[at : at + 4] for at in range(0, len(keys), 4)]
-            content = np.zeros((len(numbers), layout.size), np.uint8)
+            content = room[: len(numbers)]
             there = int(np.searchsorted(numbers, layout.blocks(self.stored)))
+            content[there:] = 0
             content[:there] = self._stored(read, named[:there])
             at = np.repeat(np.arange(len(numbers)), np.diff(starts[first : first + AT_ONCE], append=rows.stop)) * layout.size
             slots = self.numbers[rows] % layout.rows

@@ -10,7 +10,7 @@ Rules of this file:
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
@@ -29,6 +29,16 @@ MOST_BYTES: Final = 255
 def capacity_of(level: int) -> int:
     """Ids that a level may hold."""
     return int(FULL * (1 << level))
+
+
+class Texts(NamedTuple):
+    """n ids within one text."""
+
+    text: Array
+    """uint8 (bytes,)"""
+    begins: Array
+    """int64 (n,): id i is text[begins[i] : stops[i]]."""
+    stops: Array
 
 
 class Ids:
@@ -80,15 +90,23 @@ class Ids:
 
     def rows(self, ids: Sequence[str]) -> Array:
         """int32 (n,): the row of each id, -1 where it is unknown."""
-        text, stops, gap = _joined(ids)
-        return self._look_up(text, stops, gap)
+        return self._look_up(_encoded(ids))
 
     def register(self, ids: Sequence[str]) -> tuple[Array, Array]:
         """(int32 (n,) the row of each id, uint64 (m,) the hashes of the m new ones, in row order)."""
-        text, stops, gap = _joined(ids)
-        if gap == 0:
-            raise ValueError("an id holds a NUL byte or half a surrogate pair")
-        return self._register(text, stops, gap)
+        return self.register_texts(packed(ids))
+
+    def register_texts(self, ids: Texts) -> tuple[Array, Array]:
+        """The same of ids that stand within one text. The caller has seen to it that none holds a NUL."""
+        _check_lengths(ids)
+        self._make_room(self._most_new(ids), int((ids.stops - ids.begins).sum()))
+        rows = np.empty(len(ids.stops), np.int32)
+        keys = np.empty(len(ids.stops), np.uint64)
+        count = slots.register(
+            self._slots, self.level, self._starts, self._heap, self.count, self._seed, *ids, rows, keys
+        ).known
+        before, self.count = self.count, count
+        return rows, keys[: count - before]
 
     def load(self, heap: bytes, lengths: Array) -> Array:
         """Take over ids as `export` gave them, all new, in row order. Returns their hashes, uint64 (n,)."""
@@ -99,7 +117,7 @@ class Ids:
             raise ValueError(f"{len(text)} bytes of ids, but the lengths say {int(stops[-1]) if len(stops) else 0}")
         if not text.all():
             raise ValueError("an id holds a NUL byte")
-        rows, keys = self._register(text, stops, 0)
+        rows, keys = self.register_texts(Texts(text, stops - lengths, stops))
         if len(keys) != len(stops):
             twice = int(np.flatnonzero(rows != np.arange(first, first + len(rows)))[0])
             raise ValueError(f"the id {self.names(rows[twice : twice + 1])[0]!r} is there twice")
@@ -128,30 +146,19 @@ class Ids:
         for region in self._regions:
             region.close()
 
-    def _look_up(self, text: Array, stops: Array, gap: int) -> Array:
-        rows = np.empty(len(stops), np.int32)
-        slots.look_up(self._slots, self.level, self._starts, self._heap, self.count, self._seed, text, stops, gap, rows)
+    def _look_up(self, ids: Texts) -> Array:
+        rows = np.empty(len(ids.stops), np.int32)
+        slots.look_up(self._slots, self.level, self._starts, self._heap, self.count, self._seed, *ids, rows)
         return rows
 
-    def _register(self, text: Array, stops: Array, gap: int) -> tuple[Array, Array]:
-        _check_lengths(stops, gap)
-        self._make_room(self._most_new(text, stops, gap), len(text))
-        rows = np.empty(len(stops), np.int32)
-        keys = np.empty(len(stops), np.uint64)
-        count = slots.register(
-            self._slots, self.level, self._starts, self._heap, self.count, self._seed, text, stops, gap, rows, keys
-        ).known
-        before, self.count = self.count, count
-        return rows, keys[: count - before]
-
-    def _most_new(self, text: Array, stops: Array, gap: int) -> int:
+    def _most_new(self, ids: Texts) -> int:
         """How many of these may be new. Counted exactly only where that decides whether the table has to grow."""
-        if self.count + len(stops) <= min(capacity_of(self.level), self._limit):
-            return len(stops)
-        unknown = np.flatnonzero(self._look_up(text, stops, gap) < 0)
-        starts = np.concatenate(([0], stops[:-1] + gap))[unknown].tolist()
-        whole = text.tobytes()
-        return len({whole[a:b] for a, b in zip(starts, stops[unknown].tolist(), strict=True)})
+        if self.count + len(ids.stops) <= min(capacity_of(self.level), self._limit):
+            return len(ids.stops)
+        unknown = np.flatnonzero(self._look_up(ids) < 0)
+        begins, stops = ids.begins[unknown].tolist(), ids.stops[unknown].tolist()
+        whole = ids.text.tobytes()
+        return len({whole[a:b] for a, b in zip(begins, stops, strict=True)})
 
     def _make_room(self, new: int, size: int) -> None:
         """Room for `new` more ids of `size` bytes together."""
@@ -183,25 +190,34 @@ def _paths(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return folder / f"{name}.slots", folder / f"{name}.starts", folder / f"{name}.heap"
 
 
-def _joined(ids: Sequence[str]) -> tuple[Array, Array, int]:
-    """(text, stops, gap) as the kernels take them: joined by NUL, which costs no Python an id."""
+def packed(ids: Sequence[str]) -> Texts:
+    """As the kernels take them: joined by NUL, which costs no Python an id. ValueError where one holds a NUL or no UTF-8."""
+    begins = np.empty(len(ids), np.int64)
     stops = np.empty(len(ids), np.int64)
     try:
         text = np.frombuffer("\0".join(ids).encode(), np.uint8)
-        if not ids or slots.split(text, stops) == len(ids):
-            return text, stops, 1
     except UnicodeEncodeError:
-        pass
-    # An id with a NUL or half a surrogate pair: no id of ours, but a query may ask for it: it hits nothing.
-    parts = [id_.encode("utf-8", "surrogatepass") for id_ in ids]
-    np.cumsum([len(part) for part in parts], out=stops)
-    return np.frombuffer(b"".join(parts), np.uint8), stops, 0
+        text = None
+    if text is None or (ids and slots.split(text, begins, stops) != len(ids)):
+        raise ValueError("an id holds a NUL byte or half a surrogate pair")
+    return Texts(text, begins, stops)
 
 
-def _check_lengths(stops: Array, gap: int) -> None:
+def _encoded(ids: Sequence[str]) -> Texts:
+    """The same of what a query may ask for: an id with a NUL or half a surrogate pair is no id of ours, and hits nothing."""
+    try:
+        return packed(ids)
+    except ValueError:
+        parts = [id_.encode("utf-8", "surrogatepass") for id_ in ids]
+        lengths = np.array([len(part) for part in parts], np.int64)
+        stops = np.cumsum(lengths)
+        return Texts(np.frombuffer(b"".join(parts), np.uint8), stops - lengths, stops)
+
+
+def _check_lengths(ids: Texts) -> None:
     """ValueError where an id is empty or too long."""
-    if not len(stops):
+    if not len(ids.stops):
         return
-    lengths = np.diff(stops, prepend=-gap) - gap
+    lengths = ids.stops - ids.begins
     if lengths.min() < 1 or lengths.max() > MOST_BYTES:
         raise ValueError(f"an id is 1..{MOST_BYTES} bytes, got one of {lengths.min()} or {lengths.max()}")

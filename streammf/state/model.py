@@ -18,7 +18,7 @@ from streammf.learning.arguments import Batch
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis
-from streammf.state.ids import Ids
+from streammf.state.ids import Ids, Texts, packed
 from streammf.state.memory import Memory
 
 
@@ -40,6 +40,8 @@ class Model:
         self.users = users
         self.items = items
         self._learn = learner(options)
+        self._kind = {name: number for number, name in enumerate(options.types)}
+        self._weights = np.array([*options.types.values()], np.float32)
 
     @property
     def events(self) -> int:
@@ -70,24 +72,28 @@ class Model:
 
         Raises MemoryFullError before anything is learned.
         """
-        prepared = self.prepare(users, items, types, values, times, partitions, offsets)
+        kinds = np.fromiter(map(self._kind.__getitem__, types), np.uint16, len(types))
+        prepared = self.prepare(packed(users), packed(items), kinds, values, times, partitions, offsets)
         self.admit(prepared)
         self.apply(prepared)
 
     def prepare(
         self,
-        users: Sequence[str],
-        items: Sequence[str],
-        types: Sequence[str],
+        users: Texts,
+        items: Texts,
+        kinds: NDArray[np.uint16],
         values: NDArray[np.float32],
         times: NDArray[np.int64],
         partitions: NDArray[np.int32],
         offsets: NDArray[np.int64],
     ) -> Prepared:
-        """Give rows to the ids of a batch; columns as in `learn`. Raises MemoryFullError."""
-        user_rows, new_users = self.users.register(users)
-        item_rows, new_items = self.items.register(items)
-        weights = np.fromiter(map(self.options.types.__getitem__, types), np.float32, len(types))
+        """Give rows to the ids of a batch. `kinds` are indices into `options.types`, the rest as in `learn`.
+
+        Raises MemoryFullError.
+        """
+        user_rows, new_users = self.users.register_texts(users)
+        item_rows, new_items = self.items.register_texts(items)
+        weights = self._weights[kinds]
         if self.options.objective == "ranking":
             weights[values < self.options.positive_from] = 0.0
         return Prepared(Batch(user_rows, item_rows, values, weights, times, partitions, offsets), new_users, new_items)

@@ -5,7 +5,7 @@ Rules of this file:
 2. Level L is slots[2**L : 2**(L+1)]. An id's place in it is the first L bits of its tag, then the next ones in turn. So
    a level is copied into the next in one sweep, front to back, without reading an id; the old level stays as it was.
 3. Bytes and `starts` are written first, the slot last. A reader passes over rows it has not been told of.
-4. Ids come as one text: id n is text[stops[n-1] + gap : stops[n]].
+4. Ids come within one text: id n is text[begins[n] : stops[n]]; what stands between them is nobody's.
 """
 
 from typing import NamedTuple
@@ -35,16 +35,20 @@ class Registered(NamedTuple):
     """See `touch`."""
 
 
-@kernel(types.int64(R_HEAP, STARTS))
-def split(text: Array, stops: Array) -> int:
-    """Where the ids of a text joined by NUL end. Returns their number; above len(stops), an id has a NUL in it."""
+@kernel(types.int64(R_HEAP, STARTS, STARTS))
+def split(text: Array, begins: Array, stops: Array) -> int:
+    """Where the ids of a text joined by NUL begin and end. Returns their number; above len(stops), an id has a NUL in it."""
     n = 0
+    begin = 0
     for i in range(len(text)):
         if text[i] == 0:
             if n < len(stops):
+                begins[n] = begin
                 stops[n] = i
+            begin = i + 1
             n += 1
     if n < len(stops):
+        begins[n] = begin
         stops[n] = len(text)
     return n + 1
 
@@ -86,11 +90,10 @@ def find(
 
 
 @inner
-def hash_block(text: Array, stops: Array, gap: int, begin: int, end: int, seed: int, keys: Array) -> None:
+def hash_block(text: Array, begins: Array, stops: Array, begin: int, end: int, seed: int, keys: Array) -> None:
     """keys[n - begin] = the hash of id n, for n in begin..end-1."""
     for n in range(begin, end):
-        first = stops[n - 1] + gap if n > 0 else 0
-        keys[n - begin] = hash_bytes(text, first, stops[n], seed)
+        keys[n - begin] = hash_bytes(text, begins[n], stops[n], seed)
 
 
 @inner
@@ -107,7 +110,7 @@ def touch(slots: Array, level: int, starts: Array, heap: Array, count: int, keys
     return touched
 
 
-@kernel(types.int64(R_SLOTS, types.int64, R_STARTS, R_HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, types.int64, ROWS))
+@kernel(types.int64(R_SLOTS, types.int64, R_STARTS, R_HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, R_STARTS, ROWS))
 def look_up(
     slots: Array,
     level: int,
@@ -116,8 +119,8 @@ def look_up(
     count: int,
     seed: int,
     text: Array,
+    begins: Array,
     stops: Array,
-    gap: int,
     rows: Array,
 ) -> int:
     """rows[n] = the row of id n, or -1. Returns what `touch` does."""
@@ -125,21 +128,20 @@ def look_up(
     touched = 0
     for begin in range(0, len(stops), BLOCK):
         end = min(begin + BLOCK, len(stops))
-        hash_block(text, stops, gap, begin, end, seed, keys)
+        hash_block(text, begins, stops, begin, end, seed, keys)
         touched += touch(slots, level, starts, heap, count, keys, rows[begin:end])
         for n in range(begin, end):
-            first = stops[n - 1] + gap if n > 0 else 0
-            rows[n] = max(find(slots, level, starts, heap, count, keys[n - begin], text, first, stops[n]), -1)
+            rows[n] = max(find(slots, level, starts, heap, count, keys[n - begin], text, begins[n], stops[n]), -1)
     return touched
 
 
 @kernel(
     tuple_type([types.int64] * 2, Registered)(
-        SLOTS, types.int64, STARTS, HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, types.int64, ROWS, SLOTS
+        SLOTS, types.int64, STARTS, HEAP, types.int64, types.uint64, R_HEAP, R_STARTS, R_STARTS, ROWS, SLOTS
     )
 )
 def register(
-    slots: Array, level: int, starts: Array, heap: Array, count: int, seed: int, text: Array, stops: Array, gap: int,
+    slots: Array, level: int, starts: Array, heap: Array, count: int, seed: int, text: Array, begins: Array, stops: Array,
     rows: Array, fresh: Array,
 ) -> Registered:  # fmt: skip
     """rows[n] = the row of id n; new ids get the rows from `count` on, in order of appearance.
@@ -150,10 +152,10 @@ def register(
     touched = 0
     for begin in range(0, len(stops), BLOCK):
         end = min(begin + BLOCK, len(stops))
-        hash_block(text, stops, gap, begin, end, seed, keys)
+        hash_block(text, begins, stops, begin, end, seed, keys)
         touched += touch(slots, level, starts, heap, count, keys, rows[begin:end])
         for n in range(begin, end):
-            first = stops[n - 1] + gap if n > 0 else 0
+            first = begins[n]
             key = keys[n - begin]
             row = find(slots, level, starts, heap, count, key, text, first, stops[n])
             if row < 0:

@@ -6,14 +6,13 @@ Rules of this file:
 3. Each number has one thread that writes it: reading and decoding, learning, committing.
 """
 
-from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streammf.counters.block import OWN, SECONDS, Block, Family
+from streammf.counters.block import OWN, SECONDS, Block, Counter, Family
 from streammf.events.event import REASONS, Rejected
 
 BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
@@ -65,19 +64,18 @@ class TrainerCounters:
         self.commit_write_seconds = block.histogram("commit_write_seconds")
         self._freshness = block.histogram("freshness_seconds")
         self._bounds = np.array(AGES)
-        self._applied = {kind: block.counter("events_total", kind, "applied") for kind in types}
-        self._again = {kind: block.counter("events_total", kind, "already_applied") for kind in types}
+        names = tuple(types)
+        self._applied = [block.counter("events_total", name, "applied") for name in names]
+        self._again = [block.counter("events_total", name, "already_applied") for name in names]
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
 
-    def applied(self, types: Sequence[str]) -> None:
-        """Events of these types were learned from."""
-        for kind, number in Tally(types).items():
-            self._applied[kind].add(number)
+    def applied(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds, indices of the types, were learned from."""
+        _add(self._applied, kinds)
 
-    def applied_before(self, types: Sequence[str]) -> None:
-        """Events of these types came again."""
-        for kind, number in Tally(types).items():
-            self._again[kind].add(number)
+    def applied_before(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds came again."""
+        _add(self._again, kinds)
 
     def rejected(self, records: Sequence[Rejected]) -> None:
         """These were set aside."""
@@ -89,3 +87,9 @@ class TrainerCounters:
         ages = np.clip(now - times / 1000.0, 0.0, OLDEST)
         counts = np.bincount(np.searchsorted(self._bounds, ages), minlength=len(AGES) + 1)
         self._freshness.observe_all(counts.tolist(), float(ages.sum()))
+
+
+def _add(counters: Sequence[Counter], kinds: NDArray[np.uint16]) -> None:
+    for kind, number in enumerate(np.bincount(kinds).tolist()):
+        if number:
+            counters[kind].add(number)

@@ -18,7 +18,6 @@ import numpy as np
 
 from streammf.counters.block import Block
 from streammf.errors import SourceError
-from streammf.events.codec import decode
 from streammf.events.event import Rejected
 from streammf.events.source import Partition, Records, Source
 from streammf.learning.options import LearningOptions
@@ -31,6 +30,7 @@ from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
+from streammf.trainer.decoding import Decoder
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
 from streammf.trainer.reader import Reader, Ready
@@ -60,6 +60,7 @@ class Trainer:
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
+        self._decoder = Decoder(source.partitions, [*learning.types], self._model.value_range)
         self._rejected: list[Rejected] = []
         plain = msgspec.to_builtins(learning)
         meta = store.meta()
@@ -129,12 +130,12 @@ class Trainer:
         """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
         began = time.perf_counter()
         model = self._model
-        decoded = decode(records, self._source.partitions, model.options.types, model.value_range)
+        decoded = self._decoder.decode(records)
         self._counters.decode_seconds.observe(time.perf_counter() - began)
         columns, again = self._progress.unread(decoded, records.positions)
         rows = self._progress.rows(columns.partitions)
         events = model.prepare(
-            columns.users, columns.items, columns.types, columns.values, columns.times, rows, columns.offsets
+            columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
         )
         return Ready(columns, events, again, records.positions)
 
@@ -149,8 +150,8 @@ class Trainer:
         self._model.apply(batch.events)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
-        self._counters.batch_events.observe(len(columns.types) + len(columns.rejected))
-        self._counters.applied(columns.types)
+        self._counters.batch_events.observe(len(columns.kinds) + len(columns.rejected))
+        self._counters.applied(columns.kinds)
         self._counters.applied_before(batch.again)
         self._counters.rejected(columns.rejected)
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import DataLossError
-from streammf.events.event import Columns
 from streammf.events.source import Partition, Source
 from streammf.state.meta import NO_LOG, Position
+from streammf.trainer.decoding import Decoded
 
 
 class Progress:
@@ -48,16 +48,15 @@ class Progress:
         rows: NDArray[np.int32] = self._rows[partitions]
         return rows
 
-    def unread(self, columns: Columns, positions: Mapping[Partition, int]) -> tuple[Columns, list[str]]:
-        """What of a batch that ends at `positions` was not read before, and the types of the events that were.
+    def unread(self, columns: Decoded, positions: Mapping[Partition, int]) -> tuple[Decoded, NDArray[np.uint16]]:
+        """What of a batch that ends at `positions` was not read before, and the kinds of the events that were.
 
         For the thread that reads.
         """
         starts = dict(zip(self._partitions, self._read.tolist(), strict=True))
         fresh = self.fresh(columns.partitions, columns.offsets)
-        again: list[str] = []
-        if not fresh.all():
-            again = columns.only(~fresh).types
+        again = columns.kinds[~fresh]
+        if len(again):
             columns = columns.only(fresh)
         columns.rejected = [record for record in columns.rejected if record.offset >= starts[record.partition]]
         self._read = np.maximum(self._read, [positions[partition] for partition in self._partitions])

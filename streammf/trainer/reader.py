@@ -9,14 +9,17 @@ Rules of this file:
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from streammf.events.event import Columns
+import numpy as np
+from numpy.typing import NDArray
+
 from streammf.events.records import nothing
 from streammf.events.source import Partition, Records, Source
 from streammf.state.model import Prepared
+from streammf.trainer.decoding import Decoded
 
 #: Batches read ahead: one being learned from, one ready, one being made ready keep both sides busy. More would only be older.
 AHEAD: Final = 1
@@ -26,11 +29,11 @@ AHEAD: Final = 1
 class Ready:
     """A batch ready to be learned from."""
 
-    columns: Columns
+    columns: Decoded
     events: Prepared
     """The same events, as the model takes them."""
-    again: Sequence[str]
-    """Types of the events that were left out, because the log's client delivered them again."""
+    again: NDArray[np.uint16]
+    """Kinds of the events that were left out, because the log's client delivered them again."""
     positions: Mapping[Partition, int]
     """The next offset of every partition after it."""
 

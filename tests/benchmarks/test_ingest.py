@@ -52,7 +52,7 @@ def test_arrays_and_ids_learn_the_same(setting: Setting, monkeypatch: pytest.Mon
     assert np.array_equal(arrays.memory.state.items.factor[:items], ids.memory.state.items.factor[:items])
 
 
-@pytest.mark.parametrize("part", ["arrays", "river"])
+@pytest.mark.parametrize("part", ["arrays", "river", "isgd"])
 def test_a_part_is_measured_in_a_process_of_its_own(part: Part) -> None:
     found = measure(Job(part=part, events=1000))
     assert found.number > 0

@@ -33,24 +33,25 @@ def table(names: list[str]) -> tuple[Array, Array]:
 def look_up(level_slots: Array, names: list[str], count: int, asked: list[str]) -> list[int]:
     starts, heap = table(names)
     text = np.frombuffer("\0".join(asked).encode(), np.uint8)
-    stops = np.empty(len(asked), np.int64)
-    assert slots.split(text, stops) == len(asked)
+    begins, stops = np.empty((2, len(asked)), np.int64)
+    assert slots.split(text, begins, stops) == len(asked)
     rows = np.empty(len(asked), np.int32)
-    slots.look_up(level_slots, LEVEL, starts, heap, count, SEED, text, stops, 1, rows)
+    slots.look_up(level_slots, LEVEL, starts, heap, count, SEED, text, begins, stops, rows)
     return [int(row) for row in rows]
 
 
 @pytest.mark.parametrize("ids", [["a"], ["a", "b"], ["", "x", ""], ["é", "日本", "z" * 255]])
-def test_split_finds_where_each_id_ends(ids: list[str]) -> None:
+def test_split_finds_where_each_id_begins_and_ends(ids: list[str]) -> None:
     text = np.frombuffer("\0".join(ids).encode(), np.uint8)
-    stops = np.empty(len(ids), np.int64)
-    assert slots.split(text, stops) == len(ids)
+    begins, stops = np.empty((2, len(ids)), np.int64)
+    assert slots.split(text, begins, stops) == len(ids)
     ends = np.cumsum([len(i.encode()) + 1 for i in ids]) - 1
     assert stops.tolist() == ends.tolist()
+    assert begins.tolist() == [0, *(ends[:-1] + 1).tolist()]
 
 
 def test_split_counts_an_id_that_has_a_nul_as_two() -> None:
-    assert slots.split(np.frombuffer(b"a\0b\0c", np.uint8), np.empty(2, np.int64)) == 3
+    assert slots.split(np.frombuffer(b"a\0b\0c", np.uint8), *np.empty((2, 2), np.int64)) == 3
 
 
 def test_ids_of_the_same_tag_are_told_apart_by_their_bytes() -> None:
