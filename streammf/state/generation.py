@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from streammf.errors import StoreBusyError, StreamMFError
+from streammf.failpoints import reach
 from streammf.state.region import not_writable
 
 CURRENT: Final = "current"
@@ -55,6 +56,7 @@ class Generations:
             folder.mkdir(mode=0o700)
         except OSError as error:
             raise not_writable(folder, error) from error
+        reach("generation.begun")
         return new, folder
 
     def publish(self, folder: Path) -> None:
@@ -63,9 +65,11 @@ class Generations:
         try:
             aside.unlink(missing_ok=True)
             aside.symlink_to(folder.name)
+            reach("generation.linked")
             aside.rename(self.base / CURRENT)
         except OSError as error:
             raise not_writable(aside, error) from error
+        reach("generation.published")
         for name in self._names():
             if name != folder.name:
                 self._remove(name)

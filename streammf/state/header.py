@@ -15,6 +15,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from streammf.errors import ConfigurationError
+from streammf.failpoints import reach
 from streammf.state.region import PAGE, Region
 
 Status = Literal["recovering", "learning", "stopped"]
@@ -92,7 +93,9 @@ class HeaderFile:
         at = PAGE + number % 2 * PLACE
         PREFIX.pack_into(self._bytes, at, number, len(payload), zlib.crc32(payload))
         self._bytes[at + PREFIX.size : at + size] = payload
+        reach("header.written")
         self._sequence[0] = number
+        reach("header.published")
 
     def read(self) -> tuple[int, Header] | None:
         """The last publication and its number; None where there is none, or it stays torn."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.events.event import MOST_VALUE
+from streammf.failpoints import reach
 from streammf.learning.arguments import Batch
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
@@ -92,6 +93,7 @@ class Model:
         Raises MemoryFullError.
         """
         user_rows, new_users = self.users.register_texts(users)
+        reach("ids.users")
         item_rows, new_items = self.items.register_texts(items)
         weights = self._weights[kinds]
         if self.options.objective == "ranking":
@@ -104,6 +106,7 @@ class Model:
         for axis, keys in ((Axis.USER, prepared.new_users), (Axis.ITEM, prepared.new_items)):
             if len(keys):
                 memory.add_rows(axis, keys)
+                reach("rows.added")
         memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(prepared.batch.user))
 
     def apply(self, prepared: Prepared) -> None:

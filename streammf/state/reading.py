@@ -83,5 +83,12 @@ class Reading:
         with self._transaction.cursor(self._databases["quarantine"]) as cursor:
             yield from kept_aside(cursor)
 
+    def order(self) -> bytes:
+        """The journal of all commits: runs of records, one after the other; see trainer/order.py."""
+        if "order" not in self._databases:  # a store that was last written by an earlier release
+            return b""
+        with self._transaction.cursor(self._databases["order"]) as cursor:
+            return b"".join([value for _, value in cursor])
+
     def _damaged(self, what: str) -> StoreError:
         return StoreError(f"the store {self._path} is damaged: {what}; restore a snapshot, or replay the log")

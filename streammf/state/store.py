@@ -20,6 +20,7 @@ import msgspec
 
 from streammf.errors import StoreBusyError, StoreError
 from streammf.events.event import Rejected
+from streammf.failpoints import reach
 from streammf.learning.tables import TABLES, Axis, Table
 from streammf.state import datafile
 from streammf.state.changes import Changes
@@ -108,8 +109,11 @@ class Store:
                     self._environment.set_mapsize(2 * self._environment.info()["map_size"])
             self._environment.reader_check()  # a reader that was killed would pin every page freed since
 
-    def commit(self, changes: Changes, meta: Meta, rejected: Sequence[Rejected] = ()) -> Meta:
-        """Make all of it durable; return the meta record as written, with what only the store knows filled in."""
+    def commit(self, changes: Changes, meta: Meta, rejected: Sequence[Rejected] = (), order: bytes = b"") -> Meta:
+        """Make all of it durable; return the meta record as written, with what only the store knows filled in.
+
+        order: runs of records, as the trainer notes them; see trainer/order.py.
+        """
         written = meta
 
         def rows(transaction: "lmdb.Transaction[bytes]") -> None:
@@ -117,10 +121,12 @@ class Store:
                 with transaction.cursor(self._databases[f"rows.{changed.layout.table.name}"]) as cursor:
                     for records in changed.records(cursor.getmulti):
                         cursor.putmulti(records)
+            reach("store.rows")
 
         def ids(transaction: "lmdb.Transaction[bytes]") -> None:
             for chunk in changes.ids:
                 transaction.put(*chunk.record(), db=self._databases[f"ids.{chunk.axis.name.lower()}"])
+            reach("store.ids")
 
         def head(transaction: "lmdb.Transaction[bytes]") -> None:
             nonlocal written
@@ -132,8 +138,12 @@ class Store:
                 meta, counts=changes.counts, rejected=rejections, commit=number + 1, owner_epoch=self.epoch
             )
             transaction.put(META, msgspec.msgpack.encode(written), db=self._databases["meta"])
+            if order:
+                transaction.put(written.commit.to_bytes(8), order, db=self._databases["order"])
+            reach("store.head")
 
         self.write([rows, ids, head])
+        reach("store.committed")
         return written
 
     @contextmanager
@@ -189,6 +199,7 @@ class Store:
             self.epoch = int.from_bytes(transaction.get(_EPOCH, b"", db=heads)) + 1
             transaction.put(_FORMAT, FORMAT.to_bytes(8), db=heads)
             transaction.put(_EPOCH, self.epoch.to_bytes(8), db=heads)
+        reach("store.claimed")
         self._environment.reader_check()
 
     def _look(self, tables: Sequence[Table]) -> None:
@@ -253,7 +264,7 @@ class Store:
 def database_names(tables: Sequence[Table]) -> list[str]:
     """The sub-databases of a store."""
     ids = [f"ids.{axis.name.lower()}" for axis in (Axis.USER, Axis.ITEM)]
-    return ["meta", "quarantine", *ids, *(f"rows.{table.name}" for table in tables)]
+    return ["meta", "quarantine", "order", *ids, *(f"rows.{table.name}" for table in tables)]
 
 
 def _environment(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environment:

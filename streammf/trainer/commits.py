@@ -16,12 +16,14 @@ from typing import Final
 import msgspec
 
 from streammf.events.event import Rejected
+from streammf.failpoints import reach
 from streammf.state.changes import Changes, Copier
 from streammf.state.meta import Meta, Position
 from streammf.state.model import Model
 from streammf.state.store import Store
 from streammf.trainer.counting import TrainerCounters
 from streammf.trainer.options import TrainerOptions
+from streammf.trainer.order import Runs, joined
 
 #: Bytes to copy for a commit, beyond which it is due: they stop learning for about 40 ms. With half of it a backlog costs a
 #: sixth more, because commits follow one another.
@@ -48,6 +50,11 @@ class Commits:
         self._thread = ThreadPoolExecutor(1, "committer")
         self._writing: Future[Meta] | None = None
         self._due = time.monotonic() + self._seconds
+        self._order: list[Runs] = []
+
+    def learned(self, order: Runs) -> None:
+        """A batch was learned from, whose records came in this order."""
+        self._order.append(order)
 
     def wait(self) -> float:
         """Seconds until there is something to do here."""
@@ -91,6 +98,7 @@ class Commits:
         began = time.perf_counter()
         changes = self._copier.take()
         self._counters.commit_copy_seconds.observe(time.perf_counter() - began)
+        reach("commit.copied")
         self._taken = msgspec.structs.replace(
             self._taken,
             counts=changes.counts,
@@ -98,13 +106,14 @@ class Commits:
             events=self._model.events,
             commit=self._taken.commit + 1,
         )
-        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected))
+        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected), joined(self._order))
         rejected.clear()
+        self._order.clear()
 
-    def _write(self, changes: Changes, meta: Meta, rejected: tuple[Rejected, ...]) -> Meta:
+    def _write(self, changes: Changes, meta: Meta, rejected: tuple[Rejected, ...], order: Runs) -> Meta:
         """The committer thread's work."""
         began = time.perf_counter()
-        written = self._store.commit(changes, meta, rejected)
+        written = self._store.commit(changes, meta, rejected, order.tobytes())
         self._counters.commit_write_seconds.observe(time.perf_counter() - began)
         self._copier.back()
         return written
@@ -114,3 +123,4 @@ class Commits:
             self.meta = self._writing.result()
             self._writing = None
             self.at = time.time()
+            reach("commit.taken_in")

@@ -20,6 +20,7 @@ from streammf.counters.block import Block
 from streammf.errors import SourceError
 from streammf.events.event import Rejected
 from streammf.events.source import Partition, Records, Source
+from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header
@@ -69,6 +70,7 @@ class Trainer:
         else:
             require_settings(meta, learning.objective, learning.seed, learning.dimensions)
             recover(store, live.memory, live.users, live.items)
+            reach("start.recovered")
         self._progress = Progress(source, meta.positions)
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
         meta = msgspec.structs.replace(meta, options=plain)
@@ -122,6 +124,7 @@ class Trainer:
                 self._counters.visible(batch.columns.times, time.time())
             if self._commits.step(self._progress.stored, self._rejected):
                 self._source.advise({Partition(p.topic, p.partition): p.next for p in self._commits.meta.positions})
+                reach("source.advised")
                 self._publish()
             elif time.monotonic() - self._published > HEARTBEAT:
                 self._publish()
@@ -132,12 +135,14 @@ class Trainer:
         model = self._model
         decoded = self._decoder.decode(records)
         self._counters.decode_seconds.observe(time.perf_counter() - began)
+        reach("reader.decoded")
+        order = self._progress.order(records.partitions, records.offsets)
         columns, again = self._progress.unread(decoded, records.positions)
         rows = self._progress.rows(columns.partitions)
         events = model.prepare(
             columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
         )
-        return Ready(columns, events, again, records.positions)
+        return Ready(columns, events, again, order, records.positions)
 
     def _apply(self, batch: Ready) -> None:
         """The learner's part of it."""
@@ -146,8 +151,11 @@ class Trainer:
         self._set_aside += len(columns.rejected)
         began = time.perf_counter()
         self._model.admit(batch.events)
+        reach("learner.admitted")
         self._reader.go_on()
         self._model.apply(batch.events)
+        reach("learner.applied")
+        self._commits.learned(batch.order)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.rejected))

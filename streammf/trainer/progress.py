@@ -16,6 +16,7 @@ from streammf.errors import DataLossError
 from streammf.events.source import Partition, Source
 from streammf.state.meta import NO_LOG, Position
 from streammf.trainer.decoding import Decoded
+from streammf.trainer.order import Runs, runs
 
 
 class Progress:
@@ -47,6 +48,13 @@ class Progress:
         """Rows of the table `partitions` for indices into the source's partitions."""
         rows: NDArray[np.int32] = self._rows[partitions]
         return rows
+
+    def order(self, partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> Runs:
+        """The runs of a batch of records; see order.py. For the thread that reads, before `unread`."""
+        if len(self._rows) == 1:
+            return runs(partitions[:0], offsets[:0])
+        fresh = offsets >= self._read[partitions]
+        return runs(self._rows[partitions[fresh]], offsets[fresh])
 
     def unread(self, columns: Decoded, positions: Mapping[Partition, int]) -> tuple[Decoded, NDArray[np.uint16]]:
         """What of a batch that ends at `positions` was not read before, and the kinds of the events that were.

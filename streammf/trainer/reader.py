@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from streammf.events.records import nothing
 from streammf.events.source import Partition, Records, Source
+from streammf.failpoints import reach
 from streammf.state.model import Prepared
 from streammf.trainer.decoding import Decoded
+from streammf.trainer.order import Runs
 
 #: Batches read ahead: one being learned from, one ready, one being made ready keep both sides busy. More would only be older.
 AHEAD: Final = 1
@@ -34,6 +36,8 @@ class Ready:
     """The same events, as the model takes them."""
     again: NDArray[np.uint16]
     """Kinds of the events that were left out, because the log's client delivered them again."""
+    order: Runs
+    """In which order its records came, where there are several partitions."""
     positions: Mapping[Partition, int]
     """The next offset of every partition after it."""
 
@@ -84,7 +88,9 @@ class Reader(threading.Thread):
                     records = nothing(moved)  # the end of a transaction is in the log, and would be lag for ever
                 if records is not None:
                     reached = records.positions
+                    reach("reader.polled")
                     self._batches.put(self._prepare(records))
+                    reach("reader.prepared")
                     self._may_go_on.acquire()
         except Exception as error:  # noqa: BLE001 - raised again by `next`, in the thread that can act on it
             last = error

@@ -1,0 +1,151 @@
+"""Every failpoint, at several times: whatever dies where, an undisturbed run learns the same, bit for bit."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import msgspec
+import numpy as np
+import pytest
+
+from streammf.events.ordered import Ordered
+from streammf.learning.compiling import ready
+from streammf.learning.options import LearningOptions
+from streammf.state.digest import digest
+from streammf.state.live import LiveWriter
+from streammf.state.options import Limits, StoreOptions
+from streammf.state.store import Store
+from streammf.trainer.loop import Trainer
+from streammf.trainer.options import TrainerOptions
+from tests.integration.crashing import ERROR, EVENTS, Try
+from tests.trainer.partitioned import PartitionedSource
+from tests.trainer.sources import clicks
+
+pytestmark = pytest.mark.timeout(600)
+
+#: What the matrix must cover, at least: a place that vanished would be tried no longer, and nobody would notice.
+PLACES = {
+    "store.claimed", "generation.begun", "generation.linked", "generation.published", "header.written", "header.published",
+    "reader.polled", "reader.decoded", "ids.users", "reader.prepared", "rows.added", "learner.admitted", "learner.applied",
+    "commit.copied", "store.rows", "store.ids", "store.head", "store.committed", "commit.taken_in", "source.advised",
+}  # fmt: skip
+
+
+class Crashes:
+    """The process that tries."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.crashing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.tried = 0
+
+    def __call__(self, one: Try) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(msgspec.json.encode(one).decode() + "\n")
+        self._process.stdin.flush()
+        self.tried += 1
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def crashes() -> Iterator[Crashes]:
+    made = Crashes()
+    yield made
+    made.close()
+
+
+def stored(folder: Path) -> str:
+    """The digest, once it is known that every event is there."""
+    with Store.open_readonly(folder / "store") as store:
+        meta = store.meta()
+        assert meta is not None
+        assert meta.events == EVENTS
+        return digest(store)
+
+
+def times(passed: int) -> list[int]:
+    """At which of so many times a place is tried: the first, the second, one in the middle, the last."""
+    return sorted({1, min(2, passed), (passed + 1) // 2, passed})
+
+
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+def test_killed_at_every_place_it_learns_the_same_in_the_end(tmp_path: Path, crashes: Crashes, objective: str) -> None:
+    recorded = tmp_path / "places"
+    assert crashes(Try(folder=str(tmp_path / "whole"), failpoints=f"record={recorded}", objective=objective)) == 0
+    wanted = stored(tmp_path / "whole")
+    passed = Counter(recorded.read_text().split())
+    assert set(passed) >= PLACES
+    tries = [(place, at) for place, count in sorted(passed.items()) for at in times(count)]
+    for place, at in tries:
+        folder = tmp_path / f"{place}-{at}"
+        code = crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}", objective=objective))
+        assert code in {-signal.SIGKILL, 0}, (place, at)  # 0: threads took turns otherwise, and it came there less often
+        assert crashes(Try(folder=str(folder), objective=objective)) == 0, (place, at)
+        assert stored(folder) == wanted, (place, at)
+    print(f"{objective}: {len(passed)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
+
+
+@pytest.mark.parametrize("action", ["raise", "eio", "stop", "exit"])
+def test_whatever_fails_at_a_place_is_made_good_by_the_next_start(tmp_path: Path, crashes: Crashes, action: str) -> None:
+    assert crashes(Try(folder=str(tmp_path / "whole"))) == 0
+    wanted = stored(tmp_path / "whole")
+    for place in sorted(PLACES):
+        folder = tmp_path / f"{place}-{action}"
+        code = crashes(Try(folder=str(folder), failpoints=f"{place}={action}@2"))
+        assert code in {ERROR, 1, -signal.SIGKILL, 0}, place
+        assert crashes(Try(folder=str(folder))) == 0, place
+        assert stored(folder) == wanted, place
+
+
+def test_killed_again_and_again_it_still_learns_the_same(tmp_path: Path, crashes: Crashes) -> None:
+    assert crashes(Try(folder=str(tmp_path / "whole"))) == 0
+    again = tmp_path / "again"
+    for place in ("store.committed", "start.recovered", "store.head", "learner.applied", "header.written", "commit.copied"):
+        assert crashes(Try(folder=str(again), failpoints=f"{place}=kill@1")) == -signal.SIGKILL, place
+    assert crashes(Try(folder=str(again))) == 0
+    assert stored(again) == stored(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place", ["", "store.head=kill@2", "store.committed=kill@3", "learner.applied=kill@7"])
+def test_several_partitions_learned_in_the_journals_order_give_the_same_bytes(
+    tmp_path: Path, crashes: Crashes, place: str
+) -> None:
+    """Each run meets its own order, so no two have one digest: the store says in which order, and that is repeated."""
+    crashes(Try(folder=str(tmp_path), failpoints=place, partitions=3))
+    assert crashes(Try(folder=str(tmp_path), partitions=3)) == 0
+    assert stored(tmp_path) == relearned(tmp_path)
+
+
+def relearned(folder: Path) -> str:
+    """The digest of a run in this process, in the order that the store of `folder` has noted."""
+    with Store.open_readonly(folder / "store") as store, store.read() as reading:
+        meta = reading.meta()
+        journal = np.frombuffer(reading.order(), np.int64).reshape(-1, 2)
+    assert meta is not None
+    assert len(journal) > 10
+    source = PartitionedSource(clicks(EVENTS), 3)
+    runs = [(source.partitions[row], end) for row, end in journal.tolist()]
+    return learned(folder / "reference", Ordered(source, runs, source.ends()))
+
+
+def learned(folder: Path, source: Ordered) -> str:
+    ready()
+    learning = LearningOptions(factors=8, history=8, recent=300)
+    with (
+        closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
+        closing(LiveWriter(folder / "live", learning, Limits(10_000, 10_000))) as live,
+    ):
+        Trainer(source, store, live, learning, TrainerOptions()).run(Event())
+    return stored(folder)
