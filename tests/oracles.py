@@ -44,14 +44,14 @@ def faded(days: float, age: float) -> float:
 def history(state: State, options: LearningOptions, user: int, skip: int) -> list[tuple[int, float]]:
     """(item, c_j) of the user's last events, the newest first."""
     users, size = state.users, state.users.history_item.shape[1]
-    now = int(state.whole.clock[0])
+    now, last = int(state.whole.clock[0]), state.users.history_value.shape[1] - 1
     found = []
     for back in range(min(int(users.taught[user]), options.history)):
         place = (int(users.taught[user]) - 1 - back) % size
         item = int(users.history_item[user, place])
         age = now - int(users.history_time[user, place]) * 1000
         weight = options.rank_decay**back * faded(options.history_half_life, age) if item != skip else 0.0
-        found.append((item, weight, float(users.history_value[user, place])))
+        found.append((item, weight, float(users.history_value[user, min(place, last)])))
     total = sum(weight for _, weight, _ in found)
     return [(item, value * weight / math.sqrt(total)) for item, weight, value in found if weight > 0]
 
@@ -179,7 +179,7 @@ def push(state: State, options: LearningOptions, batch: Batch, n: int, spoken: f
     if options.history:
         place = int(state.users.taught[user]) % state.users.history_item.shape[1]
         state.users.history_item[user, place] = item
-        state.users.history_value[user, place] = spoken
+        state.users.history_value[user, min(place, state.users.history_value.shape[1] - 1)] = spoken
         state.users.history_time[user, place] = moment(state, batch, n) // 1000
     place = int(state.whole.taught[0]) % len(state.recent.item)
     for column, entry in zip(state.recent, (user, item, value, weight, moment(state, batch, n)), strict=True):
@@ -210,27 +210,41 @@ def learn_ratings(state: State, counts: Any, batch: Batch, options: LearningOpti
             rating_step(state, options, user, item, float(recent.value[at]), float(recent.weight[at]), again=True)
 
 
+def others(state: State, options: LearningOptions, batch: Batch, n: int, first: int) -> list[int]:
+    """The negatives of event n: items of the ring, drawn from draw `first` on."""
+    event = (options.seed, int(batch.partition[n]), int(batch.offset[n]))
+    held = min(int(state.whole.taught[0]), options.recent)
+    places = [draw(*event, first + c, held) for c in range(options.negatives)] if held else []
+    return [int(state.recent.item[place]) for place in places]
+
+
+def choose(state: State, options: LearningOptions, batch: Batch, n: int, weight: float) -> None:
+    """The gradient step on event n."""
+    negatives = others(state, options, batch, n, 1)
+    ranking_step(state, options, int(batch.user[n]), int(batch.item[n]), weight, negatives, skip=-1)
+
+
+def rehearse_choices(state: State, options: LearningOptions, batch: Batch, n: int) -> None:
+    """Gradient steps on recent events."""
+    event = (options.seed, int(batch.partition[n]), int(batch.offset[n]))
+    for r in range(1, options.rehearsals + 1):
+        first = r * (options.negatives + 1)
+        at = draw(*event, first, min(int(state.whole.taught[0]), options.recent))
+        user, item = int(state.recent.user[at]), int(state.recent.item[at])
+        negatives = others(state, options, batch, n, first + 1)
+        ranking_step(state, options, user, item, float(state.recent.weight[at]), negatives, skip=item)
+
+
 def learn_choices(state: State, counts: Any, batch: Batch, options: LearningOptions) -> None:
     """Learn from every event, in order."""
     for n in range(len(batch.user)):
-        user, item = int(batch.user[n]), int(batch.item[n])
-        event = (options.seed, int(batch.partition[n]), int(batch.offset[n]))
-
-        def others(first: int, event: tuple[int, int, int] = event) -> list[int]:
-            held = min(int(state.whole.taught[0]), options.recent)
-            places = [draw(*event, first + c, held) for c in range(options.negatives)] if held else []
-            return [int(state.recent.item[place]) for place in places]
-
         weight = meet(state, options, batch, n)
         if weight > 0:
-            ranking_step(state, options, user, item, weight, others(1), skip=-1)
+            choose(state, options, batch, n, weight)
             push(state, options, batch, n, 1.0, 1.0, weight)
         count(state, counts, options, batch, n)
-        for r in range(1, options.rehearsals + 1 if weight > 0 else 0):
-            first = r * (options.negatives + 1)
-            at = draw(*event, first, min(int(state.whole.taught[0]), options.recent))
-            user, item = int(state.recent.user[at]), int(state.recent.item[at])
-            ranking_step(state, options, user, item, float(state.recent.weight[at]), others(first + 1), skip=item)
+        if weight > 0:
+            rehearse_choices(state, options, batch, n)
 
 
 def ranked(scores: dict[int, float], k: int) -> list[int]:

@@ -41,11 +41,15 @@ class Mark(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """One Mark for each table whose rows are many. `partitions` and `whole` always count as changed."""
+    """One Mark for each table whose rows are many. Tables of one row, and `partitions`, always count as changed."""
 
     users: Mark
     items: Mark
     implicit: Mark
+    neighbours: Mark
+    audience: Mark
+    solved_users: Mark
+    solved_items: Mark
     seen: Mark
     recent: Mark
 
@@ -62,11 +66,11 @@ def tuple_type(fields: list[Any], of: type[tuple[Any, ...]]) -> Any:  # noqa: AN
     return numba_types.NamedTuple(fields, of)
 
 
-def state_type() -> Any:  # noqa: ANN401
-    """The numba type of a writable State."""
+def state_type(*, readonly: bool = False) -> Any:  # noqa: ANN401
+    """The numba type of a State."""
     tables = []
     for table in TABLES:
-        columns = [array_type(c.dtype, 1 if c.width == 1 else 2) for _, c in table.items()]
+        columns = [array_type(c.dtype, 1 if c.width == 1 else 2, readonly=readonly) for _, c in table.items()]
         tables.append(tuple_type(columns, table.columns))
     return tuple_type(tables, State)
 
@@ -75,6 +79,7 @@ MARK = tuple_type([array_type("f4", 1), array_type("i4", 1), array_type("i8", 1)
 MARKS = tuple_type([MARK] * len(Marks._fields), Marks)
 BATCH = tuple_type([array_type(d, 1) for d in ("i4", "i4", "f4", "f4", "i8", "i4", "i8")], Batch)
 STATE = state_type()
+FROZEN_STATE = state_type(readonly=True)
 COUNTS = array_type("i8", 1)
 
 

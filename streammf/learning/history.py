@@ -36,6 +36,7 @@ def before(place: int, size: int) -> int:
 def weigh_history(users: Users, rates: Rates, user: int, now: int, skip: int, share: Array) -> int:
     """Write c_j into share[j]; returns how many there are. now: ms since the epoch; skip: an item row, or -1."""
     size = users.history_item.shape[1]
+    last = users.history_value.shape[1] - 1
     held = min(users.taught[user], rates.history)
     place = newest(users.taught[user], size)
     rank: Real = 1.0
@@ -45,7 +46,7 @@ def weigh_history(users: Users, rates: Rates, user: int, now: int, skip: int, sh
         if users.history_item[user, place] != skip:
             weight = rank * faded(rates.history_decay, now - users.history_time[user, place] * 1000)
         total += weight
-        share[back] = np.float32(weight) * users.history_value[user, place]
+        share[back] = np.float32(weight) * users.history_value[user, min(place, last)]
         rank *= rates.rank_decay
         place = before(place, size)
     if total < LEAST_TOTAL:
@@ -92,9 +93,21 @@ def teach_history(
 
 
 @inner
+def recall_past(users: Users, rates: Rates, user: int, past: Array) -> int:
+    """Write the items of the user's history into past, the newest first; returns how many there are."""
+    size = users.history_item.shape[1]
+    held = min(users.taught[user], rates.history)
+    place = newest(users.taught[user], size)
+    for back in range(held):
+        past[back] = users.history_item[user, place]
+        place = before(place, size)
+    return held
+
+
+@inner
 def push_history(users: Users, user: int, item: int, value: Real, time: int) -> None:
     """Note the user's newest event. The caller counts it (users.taught) afterwards."""
     place = users.taught[user] % users.history_item.shape[1]
     users.history_item[user, place] = item
-    users.history_value[user, place] = value
+    users.history_value[user, min(place, users.history_value.shape[1] - 1)] = value
     users.history_time[user, place] = time // 1000

@@ -8,6 +8,9 @@ Rules of this file:
 from collections.abc import Callable
 
 from streammf.learning.arguments import Batch, Marks
+from streammf.learning.blended import learn_all
+from streammf.learning.desk import desk
+from streammf.learning.least_squares import bench
 from streammf.learning.options import LearningOptions
 from streammf.learning.ranking import learn_choices
 from streammf.learning.rates import rates
@@ -24,11 +27,24 @@ def learner(options: LearningOptions) -> Learner:
     The result takes (state, marks, counts, batch) and changes the first three in place: `counts` only by the blocks of
     seen items that it allocates.
     """
+    if options.blends:
+        return blended(options)
     kernel = learn_ratings if options.objective == "rating" else learn_choices
     numbers = rates(options)
     space = room(options.dimensions)
 
     def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
         kernel(state, marks, counts, batch, numbers, space)
+
+    return learn
+
+
+def blended(options: LearningOptions) -> Learner:
+    """The same with all that the blend weighs."""
+    numbers = rates(options)
+    space, table, solving = room(options.dimensions), desk(options.dimensions), bench(options.dimensions)
+
+    def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
+        learn_all(state, marks, counts, batch, numbers, space, table, solving)
 
     return learn

@@ -7,8 +7,12 @@ from numba import types
 
 from streammf.learning.arguments import tuple_type
 from streammf.learning.options import LearningOptions
+from streammf.learning.tables import FEATURES, HORIZONS
 
 MS_A_DAY = 86_400_000.0
+#: Numbers of the features that a learner of vectors writes (features.py): one of gradient steps, two of least squares.
+OF_GRADIENT = HORIZONS
+OF_SQUARES = FEATURES - 2
 
 
 class Rates(NamedTuple):
@@ -18,6 +22,14 @@ class Rates(NamedTuple):
     history: int
     negatives: int
     rehearsals: int
+    blend_young: int
+    blend_every: int
+    features: int
+    """Bit f: the blend weighs feature f."""
+    gradient: int
+    """0: the vectors of ranking are not stepped."""
+    squares: int
+    """0: the vectors of least squares are not solved for."""
     user: float
     item: float
     implicit: float
@@ -30,18 +42,30 @@ class Rates(NamedTuple):
     popularity_decay: float
     user_decay: float
     late_decay: float
+    neighbour_decay: float
+    solved_decay: float
     middle: float
     """The middle of the rating scale."""
     quarter: float
     """A quarter of its length: the unit of everything learned about ratings, so that rates mean the same on every scale."""
 
 
-RATES = tuple_type([types.int64] * 4 + [types.float64] * 14, Rates)
+RATES = tuple_type([types.int64] * 9 + [types.float64] * 16, Rates)
 
 
 def decay(days: float) -> float:
     """λ per ms of a half-life in days; 0 (off) for 0."""
     return log(2.0) / (days * MS_A_DAY) if days > 0 else 0.0
+
+
+def features(options: LearningOptions) -> int:
+    """The features that the blend weighs, as bits: all but those of learners that are switched off."""
+    used = (1 << FEATURES) - 1
+    if not options.gradient:
+        used &= ~(1 << OF_GRADIENT)
+    if not options.least_squares:
+        used &= ~(3 << OF_SQUARES)
+    return used
 
 
 def rates(options: LearningOptions) -> Rates:
@@ -52,6 +76,11 @@ def rates(options: LearningOptions) -> Rates:
         history=int(options.history),
         negatives=int(options.negatives),
         rehearsals=int(options.rehearsals),
+        blend_young=int(options.blend_young),
+        blend_every=int(options.blend_every),
+        features=features(options),
+        gradient=int(options.gradient),
+        squares=int(options.least_squares),
         user=float(options.user_rate),
         item=float(options.item_rate),
         implicit=float(options.history_rate),
@@ -64,6 +93,8 @@ def rates(options: LearningOptions) -> Rates:
         popularity_decay=decay(options.popularity_half_life),
         user_decay=decay(options.user_half_life),
         late_decay=decay(options.late_half_life),
+        neighbour_decay=decay(options.neighbour_half_life),
+        solved_decay=decay(options.solved_half_life),
         middle=(low + high) / 2,
         quarter=(high - low) / 4,
     )

@@ -34,12 +34,51 @@ class Axis(IntEnum):
     """One row."""
 
 
+#: Half-lives at which popularity is kept: minutes, hours, days, all time.
+HORIZONS: Final = 4
+#: What the blend weighs (features.py names them), and its rows of weights.
+FEATURES: Final = 14
+SEGMENTS: Final = 16
+
+
 class Dimensions(NamedTuple):
-    """The widths that a configuration chooses. Fixed for the life of a store."""
+    """The widths that a configuration chooses. Fixed for the life of a store.
+
+    Without the blend its columns have one unused place a row: no column is empty.
+    """
 
     factors: int = 32
     history: int = 32
     recent: int = 20_000
+    blend: int = 0
+    """1: the tables of the blend are used."""
+    neighbours: int = 1
+    peers: int = 1
+
+    @property
+    def spoken(self) -> int:
+        """Width of what the history's events say: with the blend all say the same."""
+        return 1 if self.blend else self.history
+
+    @property
+    def horizons(self) -> int:
+        """Half-lives of popularity."""
+        return HORIZONS if self.blend else 1
+
+    @property
+    def solved(self) -> int:
+        """Numbers in each vector of least squares."""
+        return self.factors if self.blend else 1
+
+    @property
+    def gram(self) -> int:
+        """Numbers in each of its Gram matrices."""
+        return self.solved**2
+
+    @property
+    def weights(self) -> int:
+        """Weights of the blend."""
+        return SEGMENTS * FEATURES if self.blend else 1
 
     def of(self, width: int | str) -> int:
         """The number that a column's width stands for."""
@@ -82,7 +121,9 @@ class Users(NamedTuple):
     history_item: Array = column(
         "i4", "item rows of the last events learned from; the n-th stands at n % history", "history", fill=-1
     )
-    history_value: Array = column("f4", "v_j, what each says: 1 + residual of the rating; ranking: 1", "history")
+    history_value: Array = column(
+        "f4", "v_j, what each says: 1 + residual of the rating; ranking: 1 (with the blend one place for all)", "spoken"
+    )
     history_time: Array = column("u4", "event time of each, seconds since the epoch", "history")
     seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1)
     seen_count: Array = column("i4", "places taken in the chain; an item that comes back later may take another")
@@ -105,6 +146,48 @@ class Implicit(NamedTuple):
     """One row an item: y_i, what having the item in one's history says of one's taste (Koren 2008, SVD++)."""
 
     factor: Array = column("f4", "y_i", "factors", scale=0.1, merge="sum")
+
+
+class Neighbours(NamedTuple):
+    """One row an item: the items chosen around it by the same people, at most so many, with three weights each.
+
+    Weights and sums grow with time instead of fading: they stand for themselves · 2^(-(now - base) / half-life).
+    """
+
+    item: Array = column("i4", "item rows; -1: free, and so are all places behind it", "neighbours", fill=-1, merge="sum")
+    near: Array = column("f4", "how often among the next few choices, the sooner the more", "neighbours", merge="sum")
+    far: Array = column("f4", "how often within the window, before or after", "neighbours", merge="sum")
+    next: Array = column("f4", "how often as the very next choice", "neighbours", merge="sum")
+    near_sum: Array = column("f4", "sum of what `near` was ever given, places that were taken over included", merge="sum")
+    far_sum: Array = column("f4", "the same of `far`", merge="sum")
+    next_sum: Array = column("f4", "the same of `next`", merge="sum")
+    base: Array = column("i8", "event clock at which the weights of this row stood for themselves, ms", merge="last")
+
+
+class Audience(NamedTuple):
+    """One row an item: who chose it lately, and how many."""
+
+    user: Array = column("i4", "user rows of the last who chose it; the n-th (`met`) stands at n % peers", "peers",
+                         fill=-1, merge="local")  # fmt: skip
+    met: Array = column("i4", "choices by users whose history did not hold it yet", merge="sum")
+    popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)), for each half-life", "horizons",
+                               fill=-np.inf, merge="sum")  # fmt: skip
+    in_recent: Array = column("i4", "its events in the ring of recent ones", merge="local")
+    in_latest: Array = column("i4", "its events among the newest of that ring", merge="local")
+
+
+class SolvedUsers(NamedTuple):
+    """One row a user: taste by least squares over all pairs (Hu, Koren, Volinsky 2008)."""
+
+    factor: Array = column("f4", "x_u; 0 until it is solved for", "solved")
+    time: Array = column("i8", "event clock when it was last solved for, ms; -1: never", fill=-1)
+
+
+class SolvedItems(NamedTuple):
+    """One row an item: its vector by least squares."""
+
+    factor: Array = column("f4", "q_i", "solved", scale=0.1, merge="sum")
+    time: Array = column("i8", "event clock when it was last solved for, ms; -1: never", fill=-1, merge="last")
 
 
 class Seen(NamedTuple):
@@ -145,16 +228,42 @@ class Whole(NamedTuple):
     value_count: Array = column("f8", "sum of the weights of the targets", merge="sum")
 
 
+class Grams(NamedTuple):
+    """One row: sums over all rows of least squares, each row faded since it was last solved for."""
+
+    user: Array = column("f8", "Σ x x', row by row", "gram", merge="sum")
+    item: Array = column("f8", "Σ q q', row by row", "gram", merge="sum")
+    users: Array = column("f8", "Σ 1 over users", merge="sum")
+    items: Array = column("f8", "Σ 1 over items", merge="sum")
+    events: Array = column("f8", "Σ 1 over events", merge="sum")
+    time: Array = column("i8", "event clock that these sums stand at, ms", merge="last")
+
+
+class Blend(NamedTuple):
+    """One row: what the blend has learned about weighing."""
+
+    weight: Array = column("f8", "by how much each weight has moved, segment by segment", "weights", merge="sum")
+    square: Array = column("f8", "decayed sum of its squared slopes (AdaGrad)", "weights", merge="sum")
+    trained: Array = column("i8", "events that the blend learned from", merge="sum")
+    catalogue: Array = column("i8", "rows of items met so far", merge="local")
+
+
 class State(NamedTuple):
     """All tables together, as kernels take them."""
 
     users: Users
     items: Items
     implicit: Implicit
+    neighbours: Neighbours
+    audience: Audience
+    solved_users: SolvedUsers
+    solved_items: SolvedItems
     seen: Seen
     recent: Recent
     partitions: Partitions
     whole: Whole
+    grams: Grams
+    blend: Blend
 
 
 class Table(NamedTuple):
@@ -174,10 +283,16 @@ TABLES: Final = (
     Table("users", Axis.USER, Users),
     Table("items", Axis.ITEM, Items),
     Table("implicit", Axis.ITEM, Implicit),
+    Table("neighbours", Axis.ITEM, Neighbours),
+    Table("audience", Axis.ITEM, Audience),
+    Table("solved_users", Axis.USER, SolvedUsers),
+    Table("solved_items", Axis.ITEM, SolvedItems),
     Table("seen", Axis.SEEN, Seen),
     Table("recent", Axis.RECENT, Recent),
     Table("partitions", Axis.PARTITION, Partitions),
     Table("whole", Axis.MODEL, Whole),
+    Table("grams", Axis.MODEL, Grams),
+    Table("blend", Axis.MODEL, Blend),
 )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from streammf.learning.arguments import Batch, Mark, Marks, frozen
 from streammf.learning.draws import fill_normal
 from streammf.learning.options import LearningOptions
+from streammf.learning.room import spaced
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, State, Table
 
 
@@ -22,7 +23,7 @@ def _columns(number: int, table: Table, rows: int, dimensions: Dimensions, seed:
     keys = np.random.default_rng((seed, number)).integers(0, 2**63, rows, dtype=np.uint64)
     arrays = []
     for place, (_, column) in enumerate(table.items()):
-        array = np.full(column.shape(rows, dimensions), column.fill, column.dtype)
+        array = spaced(column.shape(rows, dimensions), column.dtype, column.fill)
         if column.scale:
             fill_normal(array, 0, keys, number * 100 + place, column.scale)
         arrays.append(array)

@@ -17,7 +17,7 @@ RATES = ("user_rate", "item_rate", "history_rate", "regularisation")
 def assert_finite(state: State) -> None:
     for table in state:
         for name, column in zip(table._fields, table, strict=True):
-            bad = np.isnan(column) if name == "log_popularity" else ~np.isfinite(column)  # -inf: no event yet
+            bad = np.isnan(column) if name in ("log_popularity", "popularity") else ~np.isfinite(column)  # -inf: no event yet
             assert not bad.any(), name
 
 

@@ -100,7 +100,7 @@ def test_a_rating_moves_the_biases_down_the_squared_error(table: str) -> None:
 
 @pytest.mark.parametrize("weight", [1.0, 2.0])
 def test_a_choice_steps_down_the_log_loss_of_the_item_and_of_those_drawn(weight: float) -> None:
-    options = LearningOptions(objective="ranking", rehearsals=0, negatives=2, regularisation=0.1, seed=0, **PLAIN)
+    options = LearningOptions(objective="ranking", blend=False, rehearsals=0, negatives=2, regularisation=0.1, seed=0, **PLAIN)
     made = prepared(options)
     made.state.recent.item[:2] = OTHERS
     made.state.whole.taught[0] = 2

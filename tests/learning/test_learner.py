@@ -11,10 +11,29 @@ from hypothesis import strategies as st
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis, State
-from tests import oracles
+from tests import blend_oracles, oracles
 from tests.learning.arrays import Model, batch, copied, model, part, random_log
 
-OBJECTIVES = ("ranking", "rating")
+#: What can be learned: both objectives, and ranking with everything that the blend weighs.
+OBJECTIVES = ("ranking", "rating", "blend")
+#: What the blend adds; lists and rings short enough that places are taken over.
+BLEND: dict[str, Any] = {
+    "neighbours": 4,
+    "peers": 3,
+    "neighbour_half_life": 4.0,
+    "solved_half_life": 25.0,
+    "blend_young": 150,
+    "blend_every": 2,
+}
+
+
+def chosen(objective: str, **choice: Any) -> LearningOptions:
+    """The options of a case."""
+    if objective == "blend":
+        return LearningOptions(**{**BLEND, **choice})
+    return LearningOptions(objective=objective, blend=False, **choice)  # type: ignore[arg-type]
+
+
 #: Every decay on, short enough to matter on a log of a few hundred days; rings short enough to wrap.
 DECAYS: dict[str, Any] = {
     "factors": 5,
@@ -25,6 +44,12 @@ DECAYS: dict[str, Any] = {
     "popularity_half_life": 30.0,
     "user_half_life": 40.0,
     "late_half_life": 3.0,
+}
+
+ORACLES: dict[str, Any] = {
+    "ranking": oracles.learn_choices,
+    "rating": oracles.learn_ratings,
+    "blend": blend_oracles.learn_all,
 }
 
 
@@ -38,16 +63,20 @@ def learned(options: LearningOptions, log: Any, cuts: list[int] | None = None) -
     return made
 
 
-def assert_close(state: State, expected: State) -> None:
+def assert_close(state: State, expected: State, of_weights: float = 1e-4) -> None:
+    """of_weights: what may lie between the blend's, whose steps make small differences of slopes as large as great ones."""
     for name in State._fields:
         table, wanted = getattr(state, name), getattr(expected, name)
         for column, got, want in zip(table._fields, table, wanted, strict=True):
-            if got.dtype == np.float32:
-                np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5, err_msg=f"{name}.{column}")
+            label = f"{name}.{column}"
+            if name == "blend":
+                np.testing.assert_allclose(got, want, rtol=1e-3, atol=of_weights, err_msg=label)
+            elif got.dtype == np.float32 or name == "grams":
+                np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5, err_msg=label)
             elif got.dtype == np.float64:
-                np.testing.assert_allclose(got, want, rtol=1e-6, err_msg=f"{name}.{column}")
+                np.testing.assert_allclose(got, want, rtol=1e-6, err_msg=label)
             else:
-                np.testing.assert_array_equal(got, want, err_msg=f"{name}.{column}")
+                np.testing.assert_array_equal(got, want, err_msg=label)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -61,22 +90,36 @@ def assert_close(state: State, expected: State) -> None:
     ids=["decays", "plain", "rehearsals"],
 )
 def test_learning_agrees_with_the_oracle(objective: Any, choice: dict[str, Any]) -> None:
-    options = LearningOptions(objective=objective, **choice)
+    options = chosen(objective, **choice)
     log = random_log(seed=3, events=250)
     got = model(options, users=7, items=12, events=250, partitions=2)
     expected, counts = oracles.wide(got.state), got.counts.copy()
     learner(options)(*got, log)
-    oracle = oracles.learn_ratings if objective == "rating" else oracles.learn_choices
-    oracle(expected, counts, log, options)
-    assert_close(got.state, expected)
+    ORACLES[objective](expected, counts, log, options)
+    assert_close(got.state, expected, of_weights=0.02)
     np.testing.assert_array_equal(got.counts, counts)
+
+
+@pytest.mark.parametrize("choice", [DECAYS, {"factors": 8, "history": 20, "recent": 1000, "peers": 40}])
+def test_each_step_of_the_blend_is_the_oracles(choice: dict[str, Any]) -> None:
+    options = chosen("blend", **choice)
+    log = random_log(seed=11, events=300)
+    got = model(options, users=7, items=12, events=300, partitions=2)
+    learn = learner(options)
+    for n in range(300):
+        expected, counts = oracles.wide(got.state), got.counts.copy()
+        one = part(log, n, n + 1)
+        learn(*got, one)
+        blend_oracles.learn_all(expected, counts, one, options)
+        assert_close(got.state, expected, of_weights=1e-3)
+    assert got.state.blend.trained[0] > 10
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 200), max_size=30))
 def test_batch_borders_change_no_bit(objective: Any, seed: int, cuts: list[int]) -> None:
-    options = LearningOptions(objective=objective, **DECAYS)
+    options = chosen(objective, **DECAYS)
     log = random_log(seed, events=200)
     whole, cut = learned(options, log), learned(options, log, cuts)
     for tables, others in ((whole.state, cut.state), (whole.marks, cut.marks)):
@@ -88,7 +131,7 @@ def test_batch_borders_change_no_bit(objective: Any, seed: int, cuts: list[int])
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_one_event_at_a_time_is_the_same_as_all_at_once(objective: Any) -> None:
-    options = LearningOptions(objective=objective, **DECAYS)
+    options = chosen(objective, **DECAYS)
     log = random_log(seed=5, events=150)
     whole, single = learned(options, log), learned(options, log, list(range(150)))
     assert whole.state.items.factor.tobytes() == single.state.items.factor.tobytes()
@@ -97,7 +140,7 @@ def test_one_event_at_a_time_is_the_same_as_all_at_once(objective: Any) -> None:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_changed_row_is_marked_exactly_once(objective: Any) -> None:
-    options = LearningOptions(objective=objective, **DECAYS)
+    options = chosen(objective, **DECAYS)
     log = random_log(seed=7, events=120, users=7, items=12)
     made = learned(options, part(log, 0, 60))
     for mark in made.marks:
@@ -144,7 +187,7 @@ def test_a_mark_adds_up_the_contractions_of_a_rating() -> None:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_event_of_weight_0_is_counted_and_seen_and_teaches_nothing(objective: Any) -> None:
-    options = LearningOptions(objective=objective, **{**DECAYS, "user_half_life": 0.0})
+    options = chosen(objective, **{**DECAYS, "user_half_life": 0.0})
     log = random_log(seed=9, events=80, longest_gap=3_600_000)
     taught, silent = log.weight > 0, log.weight == 0
     assert silent.any()
@@ -165,7 +208,7 @@ def test_an_event_of_weight_0_is_counted_and_seen_and_teaches_nothing(objective:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_late_event_teaches_less_the_later_it_is(objective: Any) -> None:
-    options = LearningOptions(objective=objective, factors=4, history=0, rehearsals=0, negatives=0, late_half_life=1.0)
+    options = chosen(objective, factors=4, history=0, rehearsals=0, negatives=0, late_half_life=1.0)
     moved = []
     for days in (0, 1, 2):
         made = model(options, users=2, items=2, events=2)

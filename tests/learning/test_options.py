@@ -39,7 +39,8 @@ def test_nonsense_is_refused(choice: dict[str, object]) -> None:
 
 
 def test_a_history_that_is_off_leaves_no_empty_column() -> None:
-    assert LearningOptions(history=0, factors=8, recent=9).dimensions == Dimensions(factors=8, history=1, recent=9)
+    options = LearningOptions(history=0, factors=8, recent=9, blend=False)
+    assert options.dimensions == Dimensions(factors=8, history=1, recent=9)
 
 
 def test_a_ranking_user_takes_at_most_600_bytes() -> None:

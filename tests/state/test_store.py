@@ -250,7 +250,7 @@ def test_a_file_whose_last_pages_are_free_and_were_never_written_is_whole(tmp_pa
         pages = data.stat().st_size // 4096
         with store._environment.begin(write=True) as transaction:
             junk = store._environment.open_db(b"junk", transaction)
-            for n in range(200):
+            for n in range(2000):
                 transaction.put(n.to_bytes(4), bytes(4000), db=junk)
         with store._environment.begin(write=True) as transaction:
             transaction.drop(junk)

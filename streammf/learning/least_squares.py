@@ -1,0 +1,231 @@
+"""A second learner of vectors for ranking: least squares over all pairs, seen and unseen, solved a little at every event.
+
+  Σ over seen w (1 - x_u·q_i)² + unseen Σ over all pairs (x_u·q_i)² + L2        (Hu, Koren, Volinsky 2008; He et al. 2016)
+  x_u solves (unseen Σ q q' + Σ_j w_j q_j q_j' + ridge) x = Σ_j w_j q_j over the user's last choices j;
+  q_i the same over the last users of the item, each standing for its share of all who chose it.
+
+Rules of this file:
+1. Per event two conjugate-gradient steps from the stored vectors, on its user, then on its item; again for an event of the
+   ring of recent ones. No negatives are drawn and no user vector is random: it adds to the blend what gradient steps do not.
+2. `unseen` makes all unseen pairs together weigh a fixed multiple of all seen events, however dense the log is.
+3. Gram matrices stay exact: a row's outer product is taken out as it was put in, faded since. They, and the numbers of users,
+   items and events, fade by event time: what no event reaches any more stops to be an unseen pair.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from streammf.learning.arguments import Marks, Real, array_type, tuple_type
+from streammf.learning.bounds import bounded
+from streammf.learning.compiling import inner
+from streammf.learning.decay import faded
+from streammf.learning.draws import below, draw
+from streammf.learning.history import recall_past
+from streammf.learning.marks import mark
+from streammf.learning.rates import Rates
+from streammf.learning.room import spaced
+from streammf.learning.tables import Array, Dimensions, Grams, State
+
+#: What all unseen pairs together weigh, relative to all events.
+UNSEEN: Final = 4.0
+RIDGE: Final = 0.05
+STEPS: Final = 2
+#: What a choice weighs relative to the one after it.
+CHOICE_DECAY: Final = 0.95
+#: The least share of the way that an item's vector moves.
+LEAST_SHARE: Final = 0.1
+#: Events solved for again.
+REHEARSALS: Final = 1
+#: The first number of this learner's draws.
+DRAWS: Final = 1 << 21
+#: A residual that needs no more steps, squared.
+SOLVED: Final = 1e-12
+
+
+class Bench(NamedTuple):
+    """Where equations are solved."""
+
+    rows: Array  # int32: rows of the vectors that speak
+    weight: Array  # float32: what each weighs
+    x: Array  # float32 (k,): the start, and the solution
+    old: Array  # float32 (k,)
+    residual: Array  # float32 (k,)
+    way: Array  # float32 (k,)
+    image: Array  # float32 (k,)
+
+
+BENCH = tuple_type([array_type("i4", 1)] + [array_type("f4", 1)] * 6, Bench)
+
+
+def bench(dimensions: Dimensions) -> Bench:
+    """A bench for a model of these dimensions."""
+    most = max(dimensions.history, dimensions.peers)
+    k = dimensions.solved
+    return Bench(spaced(most, "i4"), spaced(most, "f4"), *(spaced(k, "f4") for _ in range(5)))
+
+
+@inner
+def product(gram: Array, unseen: Real, ridge: Real, vectors: Array, held: int, bench: Bench, x: Array, out: Array) -> None:
+    """out = (unseen · gram + Σ w v v' + ridge) x."""
+    k = len(x)
+    for f in range(k):
+        row = gram[f * k : (f + 1) * k]
+        total = 0.0
+        for g in range(k):
+            total += row[g] * x[g]
+        out[f] = unseen * total + ridge * x[f]
+    for j in range(held):
+        vector = vectors[bench.rows[j]]
+        along = np.float32(0.0)
+        for f in range(k):
+            along += vector[f] * x[f]
+        along *= bench.weight[j]
+        for f in range(k):
+            out[f] += along * vector[f]
+
+
+@inner
+def solve(gram: Array, unseen: Real, ridge: Real, vectors: Array, held: int, steps: int, bench: Bench) -> None:
+    """Conjugate-gradient steps of bench.x towards (unseen · gram + Σ w v v' + ridge) x = Σ w v."""
+    x = bench.x
+    product(gram, unseen, ridge, vectors, held, bench, x, bench.residual)
+    for f in range(len(x)):
+        bench.residual[f] = -bench.residual[f]
+    for j in range(held):
+        vector = vectors[bench.rows[j]]
+        for f in range(len(x)):
+            bench.residual[f] += bench.weight[j] * vector[f]
+    square = np.float32(0.0)
+    for f in range(len(x)):
+        bench.way[f] = bench.residual[f]
+        square += bench.residual[f] * bench.residual[f]
+    for _ in range(steps):
+        if not square > SOLVED:
+            return
+        product(gram, unseen, ridge, vectors, held, bench, bench.way, bench.image)
+        curve = np.float32(0.0)
+        for f in range(len(x)):
+            curve += bench.way[f] * bench.image[f]
+        if not curve > SOLVED * square:
+            return
+        far = square / curve
+        left = np.float32(0.0)
+        for f in range(len(x)):
+            x[f] += far * bench.way[f]
+            bench.residual[f] -= far * bench.image[f]
+            left += bench.residual[f] * bench.residual[f]
+        for f in range(len(x)):
+            bench.way[f] = bench.residual[f] + left / square * bench.way[f]
+        square = left
+
+
+@inner
+def exchange(gram: Array, old: Array, left: Real, new: Array) -> None:
+    """gram += new new' - left · old old'."""
+    k = len(new)
+    for f in range(k):
+        row = gram[f * k : (f + 1) * k]
+        plus = np.float64(new[f])
+        minus = left * old[f]
+        for g in range(k):
+            row[g] += plus * new[g] - minus * old[g]
+
+
+@inner
+def fade(grams: Grams, decay: Real, now: int) -> None:
+    """Bring the sums to `now`."""
+    left = faded(decay, now - grams.time[0])
+    if left < 1.0:
+        for f in range(grams.user.shape[1]):
+            grams.user[0, f] *= left
+            grams.item[0, f] *= left
+        grams.users[0] *= left
+        grams.items[0] *= left
+        grams.events[0] *= left
+    grams.time[0] = max(grams.time[0], now)
+
+
+@inner
+def left_of(time: Array, row: int, decay: Real, now: int) -> Real:
+    """What is left in the sums of a row that was last solved for at time[row]; 0: it is not in them yet."""
+    return faded(decay, now - time[row]) if time[row] >= 0 else 0.0
+
+
+@inner
+def unseen_weight(grams: Grams) -> Real:
+    """What an unseen pair weighs."""
+    return UNSEEN * grams.events[0] / max(grams.users[0] * grams.items[0], 1.0)
+
+
+@inner
+def write_choices(bench: Bench, held: int) -> Real:
+    """The weights of a user's last choices, the newest first; returns their sum."""
+    total = 0.0
+    weight = 1.0
+    for back in range(held):
+        bench.weight[back] = weight
+        total += weight
+        weight *= CHOICE_DECAY
+    return total
+
+
+@inner
+def solve_user(state: State, marks: Marks, rates: Rates, bench: Bench, user: int, now: int) -> None:
+    """Steps of x_u."""
+    solved, grams = state.solved_users, state.grams
+    left = left_of(solved.time, user, rates.solved_decay, now)
+    grams.users[0] += 1.0 - left
+    held = recall_past(state.users, rates, user, bench.rows)
+    total = write_choices(bench, held)
+    for f in range(len(bench.x)):
+        bench.old[f] = bench.x[f] = solved.factor[user, f]
+    unseen = unseen_weight(grams)
+    ridge = RIDGE * (total + unseen * grams.items[0])
+    solve(grams.item[0], unseen, ridge, state.solved_items.factor, held, STEPS, bench)
+    for f in range(len(bench.x)):
+        solved.factor[user, f] = bounded(bench.x[f])
+    exchange(grams.user[0], bench.old, left, solved.factor[user])
+    solved.time[user] = now
+    mark(marks.solved_users, user, 0.0)
+
+
+@inner
+def solve_item(state: State, marks: Marks, rates: Rates, bench: Bench, item: int, now: int) -> None:
+    """Steps of q_i."""
+    solved, grams, audience = state.solved_items, state.grams, state.audience
+    left = left_of(solved.time, item, rates.solved_decay, now)
+    grams.items[0] += 1.0 - left
+    met = audience.met[item]
+    held = min(met, audience.user.shape[1])
+    stands_for = max(1.0, met / audience.user.shape[1])
+    for place in range(held):
+        bench.rows[place] = audience.user[item, place]
+        bench.weight[place] = stands_for
+    for f in range(len(bench.x)):
+        bench.old[f] = bench.x[f] = solved.factor[item, f]
+    unseen = unseen_weight(grams)
+    ridge = RIDGE * (met + unseen * grams.users[0])
+    solve(grams.user[0], unseen, ridge, state.solved_users.factor, held, STEPS, bench)
+    share = np.float32(max(1.0 / stands_for, LEAST_SHARE))
+    for f in range(len(bench.x)):
+        solved.factor[item, f] = bounded(bench.old[f] + share * (bench.x[f] - bench.old[f]))
+    exchange(grams.item[0], bench.old, left, solved.factor[item])
+    solved.time[item] = now
+    mark(marks.solved_items, item, 0.0)
+
+
+@inner
+def learn_squares(state: State, marks: Marks, rates: Rates, bench: Bench, user: int, item: int, key: int) -> None:
+    """Learn from a user's choice of an item, which history and rings hold already."""
+    now = state.whole.clock[0]
+    fade(state.grams, rates.solved_decay, now)
+    state.grams.events[0] += 1.0
+    recent = state.recent
+    for n in range(REHEARSALS + 1):
+        if n > 0:
+            at = below(draw(key, DRAWS + n), min(state.whole.taught[0], len(recent.item)))
+            user = recent.user[at]
+            item = recent.item[at]
+        solve_user(state, marks, rates, bench, user, now)
+        solve_item(state, marks, rates, bench, item, now)
