@@ -50,8 +50,8 @@ class Recommendation(NamedTuple):
 
     item: str
     score: float
-    sources: tuple[str, ...]
-    """What put it there: `factors` (this user's taste) or `popular`."""
+    sources: dict[str, float]
+    """What put it there, and its part in that: `popular`, `factors`, `neighbours`, `peers`, `timing`; they sum to 1."""
 
 
 class Recommender:
@@ -132,8 +132,8 @@ class Recommender:
             exclude = answers.seen_items(view.state, row) if exclude_seen and row >= 0 else NONE
             ranked = answers.recommend(view.state, view.counts, self.options, row, NONE, k, exclude)
             names = view.item_names(ranked.rows)
-        sources = ("factors",) if ranked.personal else ("popular",)
-        return [Recommendation(item, score, sources) for item, score in zip(names, ranked.scores.tolist(), strict=True)]
+        listed = zip(names, ranked.scores.tolist(), answers.sources(ranked), strict=True)
+        return [Recommendation(item, score, sources) for item, score, sources in listed]
 
     def predict(self, user: str, item: str) -> float:
         """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Ids may be unknown."""

@@ -66,13 +66,23 @@ def note_pair(state: State, options: LearningOptions, row: int, item: int, weigh
         total[row] += weight * grown
 
 
-def note_neighbours(state: State, options: LearningOptions, past: list[int], item: int, weight: float) -> None:
-    """Note the event with the choices before it."""
+def tied(state: State, options: LearningOptions, user: int, time: int) -> int:
+    """How many of the newest events of the history are of the same second."""
+    size, taught = state.users.history_item.shape[1], int(state.users.taught[user])
+    times = [int(state.users.history_time[user, (taught - 1 - back) % size]) for back in range(min(taught, options.history))]
+    return next((back for back, then in enumerate(times) if then != time // 1000), len(times))
+
+
+def note_neighbours(state: State, options: LearningOptions, past: list[int], same: int, item: int, weight: float) -> None:
+    """Note the event with the choices before it, or (the newest `same`) beside it."""
     for back, other in enumerate(past[:8]):
         if other != item:
-            near = weight * 0.8**back
-            note_pair(state, options, other, item, (near, weight, weight if back == 0 else 0.0))
-            note_pair(state, options, item, other, (near / 2, weight, 0.0))
+            near, following, preceding = weight * 0.8**back, float(back == 0), 0.0
+            if back == 0 and same > 0:
+                following = preceding = 0.5
+            ahead, behind = (0.75, 0.75) if back < same else (1.0, 0.5)
+            note_pair(state, options, other, item, (near * ahead, weight, weight * following))
+            note_pair(state, options, item, other, (near * behind, weight, weight * preceding))
 
 
 def note_audience(state: State, options: LearningOptions, batch: Batch, n: int, fresh: bool) -> None:
@@ -288,7 +298,7 @@ def learn_all(state: State, counts: Any, batch: Batch, options: LearningOptions)
             if item not in past and taught > 100 and young and state.items.events[item]:
                 learn_blend(state, options, batch, n, past)
             oracles.choose(state, options, batch, n, weight)
-            note_neighbours(state, options, past, item, weight)
+            note_neighbours(state, options, past, tied(state, options, user, int(batch.time[n])), item, weight)
             note_audience(state, options, batch, n, item not in past)
             oracles.push(state, options, batch, n, 1.0, 1.0, weight)
         oracles.count(state, counts, options, batch, n)

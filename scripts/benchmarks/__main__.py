@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import freshness, growth, ingest, query
+from scripts.benchmarks import freshness, growth, ingest, quality, query
 from scripts.benchmarks.report import Report
-from streammf.errors import StreamMFError
+from streammf.errors import ConfigurationError, StreamMFError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
     data = os.environ.get("STREAMMF_TEST_DATA")
     made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
     names = made.add_subparsers(dest="name", required=True)
-    for name, module in (("ingest", ingest), ("freshness", freshness), ("query", query), ("growth", growth)):
+    modules = {"ingest": ingest, "freshness": freshness, "query": query, "growth": growth, "quality": quality}
+    for name, module in modules.items():
         summary = (module.__doc__ or "").strip()
         one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
         one.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
@@ -27,6 +28,11 @@ def parser() -> argparse.ArgumentParser:
     ingesting.add_argument(
         "--data", type=Path, default=data and Path(data), help="folder of MovieLens (default: STREAMMF_TEST_DATA)"
     )
+    ranking = names.choices["quality"]
+    ranking.add_argument(
+        "--data", type=Path, default=data and Path(data), help="folder of the logs (default: STREAMMF_TEST_DATA)"
+    )
+    ranking.add_argument("--ablation", action="store_true", help="also without each feature and each learner (minutes)")
     fresh.add_argument("--rate", type=int, default=20_000, help="events a second (default: %(default)s)")
     fresh.add_argument("--queries", type=int, default=100, help="queries a second (default: %(default)s)")
     fresh.add_argument("--seconds", type=float, default=60.0, help="length of each run (default: %(default)s)")
@@ -52,6 +58,10 @@ def report(arguments: argparse.Namespace, command: str) -> Report:
     if arguments.name == "growth":
         most = int(arguments.most_users), int(arguments.most_items)
         return growth.run(command, *most, arguments.folder, arguments.commits)
+    if arguments.name == "quality":
+        if arguments.data is None:
+            raise ConfigurationError("quality is measured on real logs: say where they are with --data or STREAMMF_TEST_DATA")
+        return quality.run(command, arguments.data, ablation=arguments.ablation)
     return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
 
 

@@ -4,25 +4,31 @@ Rules of this file:
 1. A State of read-only views, and counts that were published before the views are read: rows beyond counts[Axis.ITEM] do
    not exist, and an item that no event has reached yet is no candidate.
 2. "Now" is the event clock. No wall clock.
-3. Scores: ranking, q·z + log-popularity (negatives were drawn by popularity, so q·z is taste beyond it); rating, the
-   expected rating before it is cut to the scale, so that the best do not all tie at the top of it.
+3. Scores: ranking, the blend's w·x; without the blend, q·z + log-popularity (negatives were drawn by popularity, so q·z is
+   taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top.
 4. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from streammf.learning.arguments import frozen
+from streammf.learning.desk import desk
+from streammf.learning.features import SOURCES
+from streammf.learning.least_squares import bench
 from streammf.learning.mean import mean_rating
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import Rates, rates
 from streammf.learning.room import Room, room
 from streammf.learning.scan import BLOCK, best, closest, popularity_at
 from streammf.learning.seen import collect
+from streammf.learning.shortlist import list_blended, most_listed, places
 from streammf.learning.tables import Array, Axis, State
 from streammf.learning.taste import taste
+
+NOTHING: Final[Array] = np.empty(0, np.int32)
 
 
 class Ranked(NamedTuple):
@@ -31,6 +37,7 @@ class Ranked(NamedTuple):
     rows: Array  # int32 (n,)
     scores: Array  # float32 (n,)
     personal: bool  # False: nothing is known of this user's taste, and the items are simply popular
+    shares: Array | None = None  # float32 (n, SOURCES): of what lifts each item above the others; None: one source alone
 
 
 class Asked(NamedTuple):
@@ -66,6 +73,8 @@ def recommend(
 
 def recommend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
     """The best items for each who asked: bit for bit what `recommend` finds for each alone, in less time."""
+    if options.blends:
+        return _blend_many(state, counts, options, asked)
     numbers = rates(options)
     space = room(options.dimensions)
     vectors = np.empty((len(asked), options.factors), np.float32)
@@ -84,19 +93,36 @@ def popular(state: State, counts: Array, options: LearningOptions, k: int, exclu
     return recommend(state, counts, options, -1, exclude[:0], k, exclude)
 
 
+def sources(ranked: Ranked) -> list[dict[str, float]]:
+    """What put each item of a list there, the weightiest first; the parts of one item sum to 1."""
+    if ranked.shares is None:
+        return [{"factors" if ranked.personal else "popular": 1.0} for _ in ranked.rows]
+    found = []
+    for shares in ranked.shares.tolist():
+        parts = sorted(zip(SOURCES, shares, strict=True), key=lambda part: -part[1])
+        found.append({name: share for name, share in parts if share > 0})
+    return found
+
+
 def similar_items(state: State, counts: Array, options: LearningOptions, item_row: int, k: int) -> Ranked:
     """The k items whose vectors point most nearly the same way: cosine of q."""
     n = int(counts[Axis.ITEM])
     rows = np.empty(min(k, n), np.int32)
     scores = np.empty(len(rows), np.float32)
-    held = closest(state.items.factor[:n], item_row, state.items.events[:n], rows, scores) if len(rows) else 0
+    vectors = state.items.factor if options.gradient or not options.blends else state.solved_items.factor
+    held = closest(vectors[:n], item_row, state.items.events[:n], rows, scores) if len(rows) else 0
     return Ranked(rows[:held], scores[:held], personal=True)
 
 
 def predict(state: State, counts: Array, options: LearningOptions, user_row: int, item_row: int) -> float:
-    """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Rows may be -1."""
+    """Rating: the expected rating, within the scale. Ranking: the score that `recommend` orders by. Rows may be -1: then it
+    is the score by which unknown people's lists are ordered.
+    """
     numbers = rates(options)
     item = item_row if item_row < counts[Axis.ITEM] else -1
+    if options.blends and item >= 0 and user_row >= 0 and state.users.taught[user_row] > 0:
+        answering = _Answering(state, counts, options, 1)
+        return float(answering.list(Asked(user_row, NOTHING, 1, NOTHING), only=item).scores[0])
     score = 0.0
     if user_row >= 0 and item >= 0:
         score = float(user_vector(state, options, user_row) @ state.items.factor[item])
@@ -119,6 +145,43 @@ def seen_items(state: State, user_row: int) -> Array:
     first = np.ones(len(rows), np.bool_)
     np.not_equal(rows[1:], rows[:-1], out=first[1:])
     return rows[first]
+
+
+class _Answering:
+    """Room to answer from the blend, one after another."""
+
+    def __init__(self, state: State, counts: Array, options: LearningOptions, most: int) -> None:
+        self._state, self._count, self._numbers = state, int(counts[Axis.ITEM]), rates(options)
+        self._room, self._bench = room(options.dimensions), bench(options.dimensions)
+        self._desk = desk(options.dimensions, most_listed(most))
+
+    def list(self, one: Asked, only: int = -1) -> Ranked:
+        """The best for somebody of whom something is known; only: the one item to score."""
+        history = NOTHING if one.user_row >= 0 else one.history[::-1][: self._numbers.history]
+        if one.user_row < 0:
+            self._desk.past[: len(history)] = history
+            self._room.z[:] = visitor_vector(self._state, self._numbers, one.history)
+        put = places(max(min(one.k, self._count), 1))
+        excluded = frozen(np.sort(one.exclude))
+        held = list_blended(
+            self._state, self._numbers, self._room, self._desk, self._bench, put,
+            one.user_row, len(history), self._count, excluded, only,
+        )  # fmt: skip
+        held = min(held, one.k)
+        return Ranked(put.rows[:held], put.scores[:held], True, put.shares[:held])
+
+
+def _blend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
+    """The best items for each who asked; popular ones for those of whom nothing is known."""
+    known = [bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(one.history) > 0 for one in asked]
+    others = [one for one, something in zip(asked, known, strict=True) if not something]
+    nobody = np.empty((len(others), 0), np.float32)
+    popular_ones = iter(_scan(state, counts, rates(options), nobody, 0.0, 1.0, others))
+    answering = _Answering(state, counts, options, max((one.k for one in asked), default=1)) if any(known) else None
+    return [
+        answering.list(one) if something and answering else Ranked(*next(popular_ones), personal=False)
+        for one, something in zip(asked, known, strict=True)
+    ]
 
 
 def _fade(state: State, numbers: Rates) -> float:

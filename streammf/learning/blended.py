@@ -15,7 +15,7 @@ from streammf.learning.blend import due, learn_blend
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk
 from streammf.learning.draws import event_key
-from streammf.learning.history import push_history, recall_past
+from streammf.learning.history import push_history, recall_past, tied
 from streammf.learning.least_squares import BENCH, Bench, learn_squares
 from streammf.learning.neighbours import note_neighbours
 from streammf.learning.ranking import ranking_step, rehearse_choices
@@ -41,8 +41,8 @@ def learn_blended(
             learn_blend(state, rates, room, desk, user, item, held, weight, key)
         if rates.gradient:
             ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
-        decay = rates.neighbour_decay
-        note_neighbours(state.neighbours, marks.neighbours, decay, desk.past, held, item, weight, now)
+        decay, same = rates.neighbour_decay, tied(state.users, user, held, batch.time[n])
+        note_neighbours(state.neighbours, marks.neighbours, decay, desk.past, held, same, item, weight, now)
         taught = state.whole.taught[0]
         time = moment(state, batch, n)
         note_audience(state.audience, marks.audience, state.recent, taught, user, item, fresh, batch.weight[n], time)

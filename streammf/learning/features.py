@@ -24,6 +24,10 @@ FEATURE_NAMES: Final = (
 FIRST_WEIGHTS: Final = (0.3,) * 12 + (1.0, 1.0)
 (FACTORS, OF_NEAR, OF_FAR, OF_NEXT, OF_COSINE, IDLE, AGE, OF_PEERS, SQUARES, LOG_SQUARES) = range(HORIZONS, FEATURES)
 
+#: What an answer says put an item on the list: the features in groups that people understand.
+SOURCES: Final = ("popular", "factors", "neighbours", "peers", "timing")
+SOURCE_OF: Final = (0, 0, 0, 0, 1, 2, 2, 2, 2, 4, 4, 3, 1, 1)
+
 #: What stands for a share of 0.
 LEAST: Final = np.float32(1e-3)
 LEAST_PEERS: Final = np.float32(1e-4)

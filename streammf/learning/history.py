@@ -105,6 +105,18 @@ def recall_past(users: Users, rates: Rates, user: int, past: Array) -> int:
 
 
 @inner
+def tied(users: Users, user: int, held: int, time: int) -> int:
+    """How many of the newest `held` events of the history stand at the same second as `time`, ms."""
+    size = users.history_item.shape[1]
+    place = newest(users.taught[user], size)
+    for back in range(held):
+        if users.history_time[user, place] != time // 1000:
+            return back
+        place = before(place, size)
+    return held
+
+
+@inner
 def push_history(users: Users, user: int, item: int, value: Real, time: int) -> None:
     """Note the user's newest event. The caller counts it (users.taught) afterwards."""
     place = users.taught[user] % users.history_item.shape[1]

@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. An event is noted in the lists of the items chosen before it, and they in its own: half as much in `near` (what comes
-   after says less of what came before), as much in `far`, nothing in `next`.
+   after says less of what came before), as much in `far`, nothing in `next`. Between choices of one second both ways weigh
+   alike: the order in which a basket is written down must teach nothing.
 2. A full list gives the place of its least entry to a new one, which inherits half its weights: a newcomer that comes
    again overtakes, one that does not is replaced (Metwally, Agrawal, El Abbadi 2005, but for the half).
 3. Time fades a list by letting what is new weigh more; what is read are shares of the list's sums, which do not see it.
@@ -24,6 +25,9 @@ WINDOW: Final = 8
 NEAR_DECAY: Final = 0.8
 #: What the way back weighs in `near`.
 BACK: Final = 0.5
+#: What either way weighs in `near` and `next` between choices of one second, of which nobody knows which came first.
+TIED: Final = 0.75
+TIED_NEXT: Final = 0.5
 #: What `far` counts beside `near` when the least entry is sought.
 FAR_SHARE: Final = 0.1
 #: What a new entry keeps of the one that it replaces.
@@ -106,9 +110,9 @@ def note_pair(neighbours: Neighbours, row: int, item: int, near: Real, far: Real
 
 @inner
 def note_neighbours(
-    neighbours: Neighbours, marks: Mark, decay: Real, past: Array, held: int, item: int, weight: Real, now: int
+    neighbours: Neighbours, marks: Mark, decay: Real, past: Array, held: int, same: int, item: int, weight: Real, now: int
 ) -> None:
-    """Note that somebody whose last choices were past[:held], the newest first, chose `item`."""
+    """Note that somebody whose last choices were past[:held], the newest first, chose `item`; past[:same] at the same time."""
     near: Real = 1.0
     for back in range(min(held, WINDOW)):
         other = past[back]
@@ -117,8 +121,12 @@ def note_neighbours(
             rescale(neighbours, item, decay, now)
             there = weight * growth(neighbours, other, decay, now)
             here = weight * growth(neighbours, item, decay, now)
-            note_pair(neighbours, other, item, there * near, there, there if back == 0 else 0.0)
-            note_pair(neighbours, item, other, here * near * BACK, here, 0.0)
+            ahead = TIED if back < same else 1.0
+            behind = TIED if back < same else BACK
+            following = (TIED_NEXT if same > 0 else 1.0) if back == 0 else 0.0
+            preceding = TIED_NEXT if back == 0 and same > 0 else 0.0
+            note_pair(neighbours, other, item, there * near * ahead, there, there * following)
+            note_pair(neighbours, item, other, here * near * behind, here, here * preceding)
             mark(marks, other, 0.0)
             mark(marks, item, 0.0)
         near *= NEAR_DECAY

@@ -121,7 +121,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     blend: bool = True
     """Ranking: learn neighbours, peers, popularity at several half-lives and least squares too, and how to weigh them all.
-    false: vectors and popularity alone, in a fifth of the time and a tenth of the memory an item."""
+    false: vectors and popularity alone, in a fifth of the time and a sixth of the memory an item."""
 
     gradient: bool = True
     """Blend: learn the vectors of gradient steps. Without the blend they are the model, whatever this says."""

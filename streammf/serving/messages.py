@@ -96,6 +96,7 @@ class RankedItem(msgspec.Struct, gc=False):
     item: str
     score: float
     source: str
+    sources: dict[str, float] | UnsetType = UNSET
 
 
 class RankingAnswer(ModelAnswer, kw_only=True):

@@ -54,7 +54,6 @@ class Listed(NamedTuple):
 
     request_id: int | str
     ranked: Ranked
-    source: str
     reason: str | None
 
 
@@ -82,7 +81,7 @@ def answer(view: View, request: AnyQuery | Info, most_k: int) -> ModelAnswer:
             return similar_items(view, request)
         case Popular():
             ranked = answers.popular(view.state, view.counts, view.options, request.k, NONE)
-            return ranking(view, request.id, ranked, "popular", short(view, ranked, request.k, NONE))
+            return ranking(view, request.id, ranked, short(view, ranked, request.k, NONE))
         case Predict():
             return predict(view, request)
         case Info():
@@ -100,7 +99,7 @@ def recommend(view: View, requests: Sequence[Recommend]) -> list[RankingAnswer]:
         reason = short(view, ranked, request.k, one.exclude)
         if not ranked.personal and len(ranked.rows):
             reason = "no_known_items" if request.user is None else "unknown_user" if one.user_row < 0 else "no_history"
-        lists.append(Listed(request.id, ranked, "factors" if ranked.personal else "popular", reason))
+        lists.append(Listed(request.id, ranked, reason))
     return rankings(view, lists)
 
 
@@ -122,9 +121,9 @@ def similar_items(view: View, request: SimilarItems) -> RankingAnswer:
     row = view.item_row(request.item)
     if row < 0:
         nothing = Ranked(NONE, np.empty(0, np.float32), personal=False)
-        return ranking(view, request.id, nothing, "factors", short(view, nothing, 0, NONE) or "unknown_item")
+        return ranking(view, request.id, nothing, short(view, nothing, 0, NONE) or "unknown_item")
     ranked = answers.similar_items(view.state, view.counts, view.options, row, request.k)
-    return ranking(view, request.id, ranked, "factors", short(view, ranked, request.k, NONE))
+    return ranking(view, request.id, ranked, short(view, ranked, request.k, NONE))
 
 
 def predict(view: View, request: Predict) -> PredictAnswer:
@@ -149,9 +148,15 @@ def short(view: View, ranked: Ranked, k: int, exclude: Array) -> str | None:
     return "all_seen" if len(exclude) else "few_items"
 
 
-def ranking(view: View, request_id: int | str, ranked: Ranked, source: str, reason: str | None) -> RankingAnswer:
+def ranking(view: View, request_id: int | str, ranked: Ranked, reason: str | None) -> RankingAnswer:
     """Rows to ids."""
-    return rankings(view, [Listed(request_id, ranked, source, reason)])[0]
+    return rankings(view, [Listed(request_id, ranked, reason)])[0]
+
+
+def ranked_item(item: str, score: float, sources: dict[str, float]) -> RankedItem:
+    """An item of a list; the parts are said where there is more than one source that could have put it there."""
+    source = next(iter(sources))
+    return RankedItem(item, score, source) if len(sources) == 1 else RankedItem(item, score, source, sources)
 
 
 def rankings(view: View, lists: Sequence[Listed]) -> list[RankingAnswer]:
@@ -160,7 +165,8 @@ def rankings(view: View, lists: Sequence[Listed]) -> list[RankingAnswer]:
     names = iter(view.item_names(np.concatenate(rows))) if rows else iter(())
     found = []
     for one in lists:
-        items = [RankedItem(next(names), score, one.source) for score in one.ranked.scores.tolist()]
+        parts = zip(one.ranked.scores.tolist(), answers.sources(one.ranked), strict=True)
+        items = [ranked_item(next(names), score, sources) for score, sources in parts]
         said: dict[str, Any] = {} if one.reason is None else {"reason": one.reason}
         answer = RankingAnswer(one.request_id, items=items, position=view.header.positions, events=view.header.events, **said)
         found.append(answer)

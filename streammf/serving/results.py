@@ -7,6 +7,7 @@ Rules of this file:
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from streammf.errors import ProtocolError
@@ -23,11 +24,12 @@ class Position(NamedTuple):
 
 
 class RankedItem(NamedTuple):
-    """One item of a list; `source`: `factors` (learned taste) or `popular`."""
+    """One item of a list; `source`: what put it there above all; `sources`: each that did and its part, if they are many."""
 
     item: str
     score: float
     source: str
+    sources: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,11 @@ def ranking(answer: Mapping[str, Any]) -> Ranking:
     for entry in field(answer, "items", list):
         if type(entry) is not dict:
             raise ProtocolError(f"an answer with an item that is none: {entry!r:.100}")
-        items.append(RankedItem(field(entry, "item", str), field(entry, "score", float), field(entry, "source", str)))
+        sources = optional(entry, "sources", dict) or {}
+        if any(type(name) is not str or type(share) is not float for name, share in sources.items()):
+            raise ProtocolError(f"an answer with sources that are none: {sources!r:.100}")
+        item, score, source = field(entry, "item", str), field(entry, "score", float), field(entry, "source", str)
+        items.append(RankedItem(item, score, source, sources))
     return Ranking(tuple(items), optional(answer, "reason", str), position(answer), field(answer, "events", int))
 
 

@@ -20,7 +20,7 @@ NONE = np.empty(0, np.int32)
 
 def taught(objective: Any, **choice: Any) -> tuple[State, Array, LearningOptions]:
     """A model of 40 items met (of 60 registered), 6 users who did something and 2 who did not."""
-    options = LearningOptions(objective=objective, factors=6, **choice)
+    options = LearningOptions(objective=objective, factors=6, blend=False, **choice)
     made = model(options, users=8, items=ITEMS, events=300, partitions=2)
     log = random_log(seed=4, events=300, users=6, longest_gap=3_600_000)
     log.item[:] = np.random.default_rng(4).integers(0, 40, 300)
@@ -69,11 +69,11 @@ def test_what_is_excluded_never_appears_and_everything_else_does(exclude: list[i
     assert len(ranked.rows) == min(k, len(allowed))
 
 
-@pytest.mark.parametrize("objective", ["ranking", "rating"])
+@pytest.mark.parametrize(("objective", "blend"), [("ranking", False), ("ranking", True), ("rating", False)])
 @pytest.mark.parametrize("items", [30, ITEMS, 1000])
 @pytest.mark.parametrize("factors", [3, 32])
-def test_asking_together_changes_no_bit_of_any_answer(objective: Any, items: int, factors: int) -> None:
-    options = LearningOptions(objective=objective, factors=factors)
+def test_asking_together_changes_no_bit_of_any_answer(objective: Any, blend: bool, items: int, factors: int) -> None:
+    options = LearningOptions(objective=objective, blend=blend, factors=factors)
     made = model(options, users=20, items=items, events=600, partitions=2)
     log = random_log(seed=5, events=600, users=18)
     log.item[:] = np.random.default_rng(5).integers(0, items, 600)
@@ -96,7 +96,7 @@ def test_asking_together_changes_no_bit_of_any_answer(objective: Any, items: int
 
 @pytest.mark.parametrize("row", range(9))
 def test_a_score_that_is_no_number_is_no_candidate_and_hides_none(row: int) -> None:
-    options = LearningOptions(factors=2, history=0)
+    options = LearningOptions(factors=2, history=0, blend=False)
     made = model(options, users=1, items=9, events=0)
     made.state.items.events[:] = 1
     made.state.items.factor[row] = np.nan
@@ -106,7 +106,7 @@ def test_a_score_that_is_no_number_is_no_candidate_and_hides_none(row: int) -> N
 
 
 def test_equal_scores_stand_in_the_order_of_their_rows() -> None:
-    options = LearningOptions(factors=2, history=0)
+    options = LearningOptions(factors=2, history=0, blend=False)
     made = model(options, users=1, items=50, events=0)
     made.state.items.events[:] = 1
     made.state.items.log_popularity[:] = np.arange(50) // 10
@@ -127,7 +127,7 @@ def test_who_is_unknown_gets_what_is_popular(objective: Any) -> None:
 
 
 def test_popular_items_are_those_with_the_most_decayed_weight() -> None:
-    options = LearningOptions(factors=2, popularity_half_life=1.0)
+    options = LearningOptions(factors=2, popularity_half_life=1.0, blend=False)
     made = model(options, users=1, items=4, events=10)
     now, day = 1_600_000_000_000, 86_400_000
     learn = learner(options)

@@ -29,7 +29,7 @@ def test_foretold_ratings_are_the_predictions_before_each_event() -> None:
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_ranks_are_places_in_the_full_list_without_seen_items(every: int) -> None:
-    options = LearningOptions(factors=4, history=5)
+    options = LearningOptions(blend=False, factors=4, history=5)
     log = random_log(seed=2, events=EVENTS, items=40)
     measured = model(options, users=7, items=40, events=EVENTS, partitions=2)
     ranks = rank_choices(*measured, log, options, every)
@@ -53,7 +53,7 @@ def test_ranks_are_places_in_the_full_list_without_seen_items(every: int) -> Non
 
 
 def test_equal_scores_count_half() -> None:
-    options = LearningOptions(factors=2, history=0, negatives=0, rehearsals=0)
+    options = LearningOptions(blend=False, factors=2, history=0, negatives=0, rehearsals=0)
     made = model(options, users=1, items=5, events=2)
     made.state.items.events[:] = 1
     made.state.items.factor[:] = 0

@@ -7,6 +7,7 @@ import pytest
 from river import optim, reco
 
 from streammf.learning.arguments import Batch
+from streammf.learning.blend_measures import METHODS, rank_by_all
 from streammf.learning.measures import Errors, errors, foretell_ratings, rank_choices, recall
 from streammf.learning.options import LearningOptions
 from tests.learning.arrays import model
@@ -50,8 +51,8 @@ def rivers(log: Batch, bias_rate: float, rate: float) -> Errors:
 
 
 def hits(log: Batch, every: int = 1, **choice: Any) -> float:
-    """recall@10 over the events after the first tenth."""
-    options = LearningOptions(**choice)
+    """recall@10 over the events after the first tenth, without the blend."""
+    options = LearningOptions(blend=False, **choice)
     made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
     return recall(rank_choices(*made, log, options, every)[len(log.user) // 10 :], 10)
 
@@ -126,3 +127,48 @@ def test_the_plain_setting_is_rivers_model(bias_rate: float, rate: float) -> Non
     rates = {"bias_rate": 2 * bias_rate, "bias_prior": 0.5 / bias_rate, "user_rate": 2 * rate, "item_rate": 2 * rate}
     ours = ratings(log, **rates, **PLAIN)
     assert ours.rmse == pytest.approx(rivers(log, bias_rate, rate).rmse, abs=0.003)
+
+
+def blended(log: Batch, share: float = 1.0) -> Any:
+    """recall@10 of every method over a sample of the events after the first tenth."""
+    options = LearningOptions()
+    made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
+    sample = np.random.default_rng(7).random(len(log.user)) < share
+    sample[: len(log.user) // 10] = False
+    ranks = rank_by_all(*made, log, options, sample)
+    return dict(zip(METHODS, (ranks[ranks[:, 0] >= 0] < 10).mean(axis=0), strict=True))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "at_least", "share", "bar"),
+    [
+        ("ml-100k", 5, 1.0, 0.190),
+        ("yoochoose-100k-sample", -np.inf, 0.15, 0.340),
+        ("amazon-musical-instruments-5core", -np.inf, 1.0, 0.135),
+    ],
+)
+def test_the_blend_beats_every_simple_method(name: str, at_least: float, share: float, bar: float) -> None:
+    found = blended(read(require(f"{name}.csv.gz"), at_least), share)
+    ours = found.pop("blend")
+    assert ours >= bar
+    assert ours >= 1.03 * max(found[method] for method in found if method.startswith(("popularity", "neighbours")))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "at_least"), [(MOVIELENS, 5), ("amazon-musical-instruments-5core.csv.gz", -np.inf)])
+def test_the_order_of_events_within_one_timestamp_is_worth_nothing(name: str, at_least: float) -> None:
+    log = read(require(name), at_least)
+    found = []
+    for seed in range(5):
+        order = np.lexsort((np.random.default_rng(seed).random(len(log.user)), log.time))
+        shuffled = Batch(*(column[order] for column in log))
+        found.append(blended(shuffled._replace(offset=log.offset))["blend"])
+    error = np.sqrt(found[0] * (1 - found[0]) / len(log.user))
+    assert max(found) - min(found) <= 2 * error
+    assert abs(np.mean(found) - blended(log)["blend"]) <= 2 * error
+
+
+def test_made_up_choices_are_ranked_better_by_the_blend_than_by_popularity() -> None:
+    found = blended(made_up(events=15_000))
+    assert found["blend"] >= 1.2 * found["popularity"]

@@ -26,7 +26,7 @@ class LiveModel:
     def __init__(self, base: Path, **options: Any) -> None:
         ready()
         self.base = base
-        learning = LearningOptions(**{"factors": 8, "history": 8, "recent": 500, **options})
+        learning = LearningOptions(**{"factors": 8, "history": 8, "recent": 500, "blend": False, **options})
         self.writer = LiveWriter(base, learning, Limits(10_000, 10_000))
         self.model = Model(learning, self.writer.memory, self.writer.users, self.writer.items)
         self.writer.memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))

@@ -1,0 +1,234 @@
+"""The blend's answer: a shortlist that each way of recommending adds to, and the exact score of everything on it.
+
+Rules of this file:
+1. On the shortlist stand: what neighbours and peers speak for, the first TOP of each popularity, and the first of one exact
+   scan over all items by vectors and popularity, as many as are asked for and no fewer than SCANNED. So there is always
+   enough to fill the list, and what is not on it has little of anything.
+2. Read-only state, which a trainer may change meanwhile: rows that the caller's counts do not cover are no candidates.
+3. Order: the higher score, then the lower row. A score that is no number is no candidate.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import types
+
+from streammf.learning.arguments import FROZEN_STATE, array_type, tuple_type
+from streammf.learning.audience import FADES, LEAST_EVENTS
+from streammf.learning.blend import FIRST_GAP, activity_of, lay_out, write_weights
+from streammf.learning.compiling import inner, kernel
+from streammf.learning.desk import DESK, Desk, candidate, clear, put_candidate
+from streammf.learning.features import FACTORS, SOURCE_OF, SOURCES, SQUARES, weigh, write_features
+from streammf.learning.history import recall_past
+from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
+from streammf.learning.rates import RATES, Rates
+from streammf.learning.readings import read_neighbours, read_peers
+from streammf.learning.room import ROOM, Room, spaced
+from streammf.learning.scan import ROWS, among, arrange, empty, offer, sink
+from streammf.learning.tables import FEATURES, HORIZONS, Array, State
+from streammf.learning.taste import taste_at
+
+#: Of each popularity, and at least of the scan.
+TOP: Final = 100
+SCANNED: Final = 200
+#: Conjugate-gradient steps for somebody whose vector is not stored: from nothing to nearly there.
+VISITOR_STEPS: Final = 8
+
+
+class Places(NamedTuple):
+    """Heaps of the shortlist, and the list itself."""
+
+    top_rows: Array  # int32 (HORIZONS, TOP)
+    top_scores: Array  # float32
+    scan_rows: Array  # int32 (max(k, SCANNED),)
+    scan_scores: Array  # float32
+    rows: Array  # int32 (k,): the answer
+    scores: Array  # float32 (k,)
+    shares: Array  # float32 (k, SOURCES)
+    mean: Array  # float64 (FEATURES,): of the shortlist
+    feature: Array  # float32 (FEATURES,)
+
+
+PLACES = tuple_type(
+    [
+        array_type("i4", 2), array_type("f4", 2), array_type("i4", 1), array_type("f4", 1), array_type("i4", 1),
+        array_type("f4", 1), array_type("f4", 2), array_type("f8", 1), array_type("f4", 1),
+    ],
+    Places,
+)  # fmt: skip
+
+
+def places(k: int) -> Places:
+    """Places for a list of k items."""
+    scanned = max(k, SCANNED)
+    return Places(
+        top_rows=spaced((HORIZONS, TOP), "i4"),
+        top_scores=spaced((HORIZONS, TOP), "f4"),
+        scan_rows=spaced(scanned, "i4"),
+        scan_scores=spaced(scanned, "f4"),
+        rows=spaced(k, "i4"),
+        scores=spaced(k, "f4"),
+        shares=spaced((k, len(SOURCES)), "f4"),
+        mean=spaced(FEATURES, "f8"),
+        feature=spaced(FEATURES, "f4"),
+    )
+
+
+def most_listed(k: int) -> int:
+    """The most candidates that a list of k items adds to those of neighbours and peers."""
+    return HORIZONS * TOP + max(k, SCANNED)
+
+
+@inner
+def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: Bench, held: int) -> None:
+    """As lay_out, for somebody without a row whose last items are desk.past[:held] and whose vector is room.z."""
+    now = state.whole.clock[0]
+    read_neighbours(state.neighbours, rates.neighbour_decay, held, now, desk)
+    read_peers(state.users, state.audience, state.items, held, -1, desk)
+    total = write_choices(bench, held)
+    for back in range(held):
+        bench.rows[back] = desk.past[back]
+    for f in range(len(bench.x)):
+        bench.x[f] = 0.0
+    if held > 0:
+        unseen = unseen_weight(state.grams)
+        ridge = RIDGE * (total + unseen * state.grams.items[0])
+        solve(state.grams.item[0], unseen, ridge, state.solved_items.factor, held, VISITOR_STEPS, bench)
+    for f in range(len(desk.z)):
+        desk.z[f] = room.z[f]
+        desk.solution[f] = bench.x[f]
+    write_weights(state.blend, rates.features, activity_of(held), FIRST_GAP, desk)
+
+
+@inner
+def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) -> None:
+    """Fill the heaps of the shortlist from the items 0..count-1."""
+    now = state.whole.clock[0]
+    least = np.log(LEAST_EVENTS)
+    empty(places.scan_scores, places.scan_rows)
+    for horizon in range(HORIZONS):
+        empty(places.top_scores[horizon], places.top_rows[horizon])
+    of_factors = np.float32(desk.weight[FACTORS])
+    of_solved = np.float32(desk.weight[SQUARES])
+    for row in range(count):
+        if state.items.events[row] == 0:
+            continue
+        score = np.float32(0.0)
+        solved = np.float32(0.0)
+        for f in range(len(desk.z)):
+            score += desk.z[f] * state.items.factor[row, f]
+            solved += desk.solution[f] * state.solved_items.factor[row, f]
+        total = np.float64(of_factors * score + of_solved * solved)
+        for horizon in range(HORIZONS):
+            popularity = state.audience.popularity[row, horizon] - FADES[horizon] * now
+            total += desk.weight[horizon] * max(popularity, least)
+            if popularity > places.top_scores[horizon, 0] and not among(row, excluded):
+                offer(places.top_scores[horizon], places.top_rows[horizon], np.float32(popularity), row)
+        if total > places.scan_scores[0] and not among(row, excluded):
+            offer(places.scan_scores, places.scan_rows, np.float32(total), row)
+
+
+@inner
+def put_scanned(desk: Desk, count: int, places: Places) -> None:
+    """Make candidates of what the heaps hold."""
+    for horizon in range(HORIZONS):
+        for row in places.top_rows[horizon]:
+            if row < count:
+                put_candidate(desk, row)
+    for row in places.scan_rows:
+        if row < count:
+            put_candidate(desk, row)
+
+
+@inner
+def score_listed(state: State, rates: Rates, desk: Desk, count: int, excluded: Array, places: Places) -> int:
+    """Write the best candidates into places.rows and scores; returns how many there are."""
+    now = state.whole.clock[0]
+    empty(places.scores, places.rows)
+    for f in range(FEATURES):
+        places.mean[f] = 0.0
+    listed = 0
+    for number in range(desk.used[0]):
+        row = desk.row[number]
+        if row < 0 or row >= count or state.items.events[row] == 0 or among(row, excluded):
+            continue
+        write_features(state, rates.neighbour_decay, desk, row, number, now, places.feature)
+        score = np.float32(weigh(desk.weight, places.feature))
+        listed += 1
+        for f in range(FEATURES):
+            places.mean[f] += (places.feature[f] - places.mean[f]) / listed
+        if score > places.scores[0] or (score == places.scores[0] and row < places.rows[0]):
+            places.scores[0] = score
+            places.rows[0] = row
+            sink(places.scores, places.rows, len(places.rows))
+    return arrange(places.scores, places.rows)
+
+
+@inner
+def write_shares(state: State, rates: Rates, desk: Desk, held: int, places: Places) -> None:
+    """Which source lifts each item above the mean of the shortlist, and by what part of all that lifts it."""
+    now = state.whole.clock[0]
+    for place in range(held):
+        row = places.rows[place]
+        shares = places.shares[place]
+        for source in range(len(shares)):
+            shares[source] = 0.0
+        write_features(state, rates.neighbour_decay, desk, row, candidate(desk, row), now, places.feature)
+        for f in range(FEATURES):
+            shares[SOURCE_OF[f]] += np.float32(desk.weight[f] * (places.feature[f] - places.mean[f]))
+        best = 0
+        total = np.float32(0.0)
+        for source in range(len(shares)):
+            if shares[source] > shares[best]:
+                best = source
+            total += max(shares[source], np.float32(0.0))
+        for source in range(len(shares)):
+            if total > 0:
+                shares[source] = max(shares[source], np.float32(0.0)) / total
+            else:
+                shares[source] = 1.0 if source == best else 0.0
+
+
+@kernel(
+    types.int64(
+        FROZEN_STATE, RATES, ROOM, DESK, BENCH, PLACES, types.int64, types.int64, types.int64, ROWS, types.int64
+    ),
+    allocates=False,
+)  # fmt: skip
+def list_blended(
+    state: State,
+    rates: Rates,
+    room: Room,
+    desk: Desk,
+    bench: Bench,
+    places: Places,
+    user: int,
+    held: int,
+    count: int,
+    excluded: Array,
+    only: int,
+) -> int:
+    """Write the best of the items 0..count-1 into places.rows, scores and shares; returns how many there are.
+
+    user: a row; -1: somebody without one, whose last items are desk.past[:held] and whose vector is room.z. excluded:
+    ascending rows. only: the one item that is to be scored; -1: all of them.
+    """
+    if user >= 0:
+        held = recall_past(state.users, rates, user, desk.past)
+        taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
+        lay_out(state, rates, room, desk, user, held)
+    else:
+        lay_out_visitor(state, rates, room, desk, bench, held)
+    if only < 0:
+        scan(state, desk, count, excluded, places)
+        put_scanned(desk, count, places)
+        found = score_listed(state, rates, desk, count, excluded, places)
+        write_shares(state, rates, desk, found, places)
+    else:
+        now = state.whole.clock[0]
+        write_features(state, rates.neighbour_decay, desk, only, candidate(desk, only), now, places.feature)
+        places.rows[0] = only
+        places.scores[0] = weigh(desk.weight, places.feature)
+        found = 1
+    clear(desk)
+    return found

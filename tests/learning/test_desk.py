@@ -1,0 +1,22 @@
+"""The desk's hash of candidates."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streammf.learning.desk import candidate, clear, desk, put_candidate
+from streammf.learning.tables import Dimensions
+
+SMALL = Dimensions(factors=2, history=2, blend=1, neighbours=1, peers=1)
+
+
+@given(rows=st.lists(st.integers(0, 2**31 - 1), max_size=1000), others=st.lists(st.integers(0, 2**31 - 1), max_size=50))
+def test_candidates_are_found_and_others_are_not_and_nothing_is_left_behind(rows: list[int], others: list[int]) -> None:
+    made = desk(SMALL)
+    numbers = {row: put_candidate(made, row) for row in rows}
+    assert sorted(numbers.values()) == list(range(len(set(rows))))
+    for row in rows + others:
+        assert candidate(made, row) == numbers.get(row, -1)
+    clear(made)
+    assert made.used[0] == 0
+    assert np.all(made.slots == -1)
