@@ -210,7 +210,7 @@ def learn_blend(state: State, options: LearningOptions, batch: Batch, n: int, pa
     weight, square = (column[0].reshape(-1, FEATURES) for column in (state.blend.weight, state.blend.square))
     for row in rows_of(state, user):
         square[row] = 0.999 * square[row] + slope**2
-        step = (0.1 if row == 0 else 0.05) * slope / np.sqrt(square[row] + 1e-3)
+        step = (0.07 if row == 0 else 0.035) * slope / np.sqrt(square[row] + 1e-3)
         weight[row] = np.clip(weight[row] + step, -20, 20)
     state.blend.trained[0] += 1
 

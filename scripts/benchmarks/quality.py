@@ -94,7 +94,8 @@ def measure(report: Report, log: Log, events: Events, *, ablation: bool) -> None
         report.add(f"  {name}", [hits[:, method].mean()], f"± {error(hits[:, method]):.4f}", note=note)
     note = f"{len(hits):,} counted, z {paired(hits[:, 0], hits[:, best]):+.1f}"
     report.add("  blend / best simple", [hits[:, 0].mean() / hits[:, best].mean()], "", Bar("at least", MARGIN), note)
-    report.add("  shortlist / every item", [shortlisted(events, LearningOptions())], "", Bar("at least", SHORTLIST))
+    kept = shortlisted(events, LearningOptions())
+    report.add("  shortlist / every item", [kept], "", Bar("at least", SHORTLIST), f"{kept:.2%} of the hits")
     whole, half = cost(events, LearningOptions())
     name = "  kernel, second half" if log.half else "  kernel"
     report.add(name, [half if log.half else whole], "µs an event", None if log.cost is None else Bar("at most", log.cost))

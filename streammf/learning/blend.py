@@ -34,7 +34,7 @@ GAPS: Final = 8
 GAP_UNIT: Final = 60.0
 GAP_BASE: Final = 6.0
 
-RATE: Final = 0.1
+RATE: Final = 0.07
 #: Rate of the rows of activity and gap, relative to that of the row of all.
 ROW_RATE: Final = 0.5
 FORGET: Final = 0.999
