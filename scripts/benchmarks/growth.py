@@ -16,7 +16,7 @@ import numpy as np
 from scripts.benchmarks.grown import SPREADS, Grown, Job, Spread, measure
 from scripts.benchmarks.report import Bar, Report, say
 from scripts.benchmarks.settings import FACTORS, learning
-from streammf.learning.tables import TABLES, Axis, row_bytes
+from streammf.learning.tables import TABLES, Axis, in_use, row_bytes
 
 USERS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 ITEMS: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -120,7 +120,8 @@ def present_sizes(report: Report, found: dict[Point, Grown], by_users: list[Poin
     objectives: tuple[tuple[Objective, Bar | None], ...] = (("ranking", Bar("at most", 600)), ("rating", None))
     for objective, bar in objectives:
         for row in (Axis.USER, Axis.ITEM):
-            size = sum(row_bytes(table, learning(objective).dimensions) for table in TABLES if table.axis == row)
+            dimensions = learning(objective).dimensions
+            size = sum(row_bytes(table, dimensions) for table in in_use(TABLES, dimensions) if table.axis == row)
             limit, name = (bar, "a user") if row == Axis.USER else (None, "an item")
             report.add(f"live memory as declared, {objective}: {name}", [size], "bytes", limit, "id and seen items apart")
     for axis, points, files in (

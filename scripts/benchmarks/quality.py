@@ -86,7 +86,7 @@ def read(path: Path, at_least: float) -> Events:
 def measure(report: Report, log: Log, events: Events, *, ablation: bool) -> None:
     """All figures of one log."""
     say(f"{log.title}: {len(events):,} events")
-    hits = ranked(events, LearningOptions()) < K
+    hits = ranked(events, LearningOptions(blend=True)) < K
     report.add(f"{log.title}: blend", [hits[:, 0].mean()], f"± {error(hits[:, 0]):.4f}", Bar("at least", log.recall))
     best = max(SIMPLE, key=lambda method: float(hits[:, method].mean()))
     for method, name in enumerate(METHODS[1:], 1):
@@ -94,9 +94,9 @@ def measure(report: Report, log: Log, events: Events, *, ablation: bool) -> None
         report.add(f"  {name}", [hits[:, method].mean()], f"± {error(hits[:, method]):.4f}", note=note)
     note = f"{len(hits):,} counted, z {paired(hits[:, 0], hits[:, best]):+.1f}"
     report.add("  blend / best simple", [hits[:, 0].mean() / hits[:, best].mean()], "", Bar("at least", MARGIN), note)
-    kept = shortlisted(events, LearningOptions())
+    kept = shortlisted(events, LearningOptions(blend=True))
     report.add("  shortlist / every item", [kept], "", Bar("at least", SHORTLIST), f"{kept:.2%} of the hits")
-    whole, half = cost(events, LearningOptions())
+    whole, half = cost(events, LearningOptions(blend=True))
     name = "  kernel, second half" if log.half else "  kernel"
     report.add(name, [half if log.half else whole], "µs an event", None if log.cost is None else Bar("at most", log.cost))
     if ablation:
@@ -106,11 +106,11 @@ def measure(report: Report, log: Log, events: Events, *, ablation: bool) -> None
 def ablate(report: Report, events: Events, full: NDArray[np.bool_], whole: float) -> None:
     """The blend without each feature, and without each learner of vectors."""
     for feature, name in enumerate(FEATURE_NAMES):
-        hits = ranked(events, LearningOptions(), ALL & ~(1 << feature))[:, 0] < K
+        hits = ranked(events, LearningOptions(blend=True), ALL & ~(1 << feature))[:, 0] < K
         report.add(f"  without {name}", [hits.mean()], f"z {paired(hits, full):+.1f}")
     for name, options in (
-        ("without gradient factors", LearningOptions(gradient=False)),
-        ("without least squares", LearningOptions(least_squares=False)),
+        ("without gradient factors", LearningOptions(blend=True, gradient=False)),
+        ("without least squares", LearningOptions(blend=True, least_squares=False)),
     ):
         hits = ranked(events, options)[:, 0] < K
         spared = whole - cost(events, options)[0]

@@ -10,6 +10,7 @@ Rules of this file:
 5. Initial values are a pure function of (seed, id), never of row numbers or of the order of arrival.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -272,6 +273,8 @@ class Table(NamedTuple):
     name: str
     axis: Axis
     columns: type[tuple[Any, ...]]
+    blend: bool = False
+    """Only the blend uses it: without the blend it has no rows, in memory or in the store."""
 
     def items(self) -> list[tuple[str, Column]]:
         """(name, declaration) of every column, in order."""
@@ -283,17 +286,22 @@ TABLES: Final = (
     Table("users", Axis.USER, Users),
     Table("items", Axis.ITEM, Items),
     Table("implicit", Axis.ITEM, Implicit),
-    Table("neighbours", Axis.ITEM, Neighbours),
-    Table("audience", Axis.ITEM, Audience),
-    Table("solved_users", Axis.USER, SolvedUsers),
-    Table("solved_items", Axis.ITEM, SolvedItems),
+    Table("neighbours", Axis.ITEM, Neighbours, blend=True),
+    Table("audience", Axis.ITEM, Audience, blend=True),
+    Table("solved_users", Axis.USER, SolvedUsers, blend=True),
+    Table("solved_items", Axis.ITEM, SolvedItems, blend=True),
     Table("seen", Axis.SEEN, Seen),
     Table("recent", Axis.RECENT, Recent),
     Table("partitions", Axis.PARTITION, Partitions),
     Table("whole", Axis.MODEL, Whole),
-    Table("grams", Axis.MODEL, Grams),
-    Table("blend", Axis.MODEL, Blend),
+    Table("grams", Axis.MODEL, Grams, blend=True),
+    Table("blend", Axis.MODEL, Blend, blend=True),
 )
+
+
+def in_use(tables: Sequence[Table], dimensions: Dimensions) -> tuple[Table, ...]:
+    """Those of `tables` that a model of these dimensions has rows of."""
+    return tuple(table for table in tables if dimensions.blend or not table.blend)
 
 
 def row_bytes(table: Table, dimensions: Dimensions) -> int:

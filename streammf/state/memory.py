@@ -19,7 +19,7 @@ import numpy as np
 from streammf.errors import MemoryFullError, NoModelError
 from streammf.learning.arguments import Mark, Marks
 from streammf.learning.draws import fill_normal
-from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, row_bytes
+from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, in_use, row_bytes
 from streammf.state.options import DEFAULT_LIMITS, SETTINGS, Limits
 from streammf.state.region import AHEAD, Region, not_writable, pages
 
@@ -42,11 +42,15 @@ class Memory:
 
     def __init__(self, layout: Layout, tables: Sequence[Table], regions: dict[str, Region], *, writer: bool) -> None:
         self.dimensions, self.seed, self.limits = layout.dimensions, layout.seed, layout.limits
-        self.tables = tables
+        self.tables = in_use(tables, layout.dimensions)
+        """Those that have rows."""
         self.counts: Array = np.zeros(len(Axis), np.int64)
         self._regions = regions
         self._reserved = [0] * len(Axis)
-        self.arrays: dict[str, Any] = {table.name: self._columns(table) for table in tables}
+        self.arrays: dict[str, Any] = {table.name: self._columns(table) for table in self.tables}
+        self.arrays |= {
+            table.name: nothing(table, self.dimensions, writer) for table in tables if table.name not in self.arrays
+        }
         self._marked: list[Mark] = []
         if writer:
             self.marks = self._marks()
@@ -59,7 +63,7 @@ class Memory:
     ) -> Self:
         """In private memory: a model without readers in other processes."""
         layout = Layout(fingerprint(tables), dimensions, seed, limits)
-        regions = {table.name: Region.anonymous(capacity(table, layout)) for table in tables}
+        regions = {table.name: Region.anonymous(capacity(table, layout)) for table in in_use(tables, dimensions)}
         return cls(layout, tables, regions, writer=True)
 
     @classmethod
@@ -73,7 +77,7 @@ class Memory:
     ) -> Self:
         """In new files of `folder`, which exists."""
         layout = Layout(fingerprint(tables), dimensions, seed, limits)
-        regions = {t.name: Region.create(_path(folder, t), capacity(t, layout)) for t in tables}
+        regions = {t.name: Region.create(_path(folder, t), capacity(t, layout)) for t in in_use(tables, dimensions)}
         memory = cls(layout, tables, regions, writer=True)
         try:
             (folder / LAYOUT).write_bytes(msgspec.json.encode(layout))
@@ -90,7 +94,8 @@ class Memory:
             raise NoModelError(f"the live memory in {folder} cannot be read ({error}): use one version of StreamMF") from error
         if layout.tables != fingerprint(tables):
             raise NoModelError(f"the live memory in {folder} has other tables: use one version of StreamMF for all processes")
-        return cls(layout, tables, {t.name: Region.attach(_path(folder, t)) for t in tables}, writer=False)
+        regions = {t.name: Region.attach(_path(folder, t)) for t in in_use(tables, layout.dimensions)}
+        return cls(layout, tables, regions, writer=False)
 
     @property
     def state(self) -> State:
@@ -172,7 +177,7 @@ class Memory:
         """Private memory, as long as the tables: addresses only, until rows are marked."""
         axes = {table.name: table.axis for table in self.tables}
         for name in Marks._fields:
-            rows = self.most_rows(axes[name])
+            rows = self.most_rows(axes[name]) if name in axes else 0
             region = Region.anonymous(2 * pages(4 * rows))
             moved, changed = region.array("f4", (rows,)), region.array("i4", (rows,), pages(4 * rows))
             self._marked.append(Mark(moved, changed, np.zeros(1, np.int64)))
@@ -182,6 +187,14 @@ class Memory:
 def columns(table: Table) -> list[Column]:
     """The declarations of a table's columns, in order."""
     return [column for _, column in table.items()]
+
+
+def nothing(table: Table, dimensions: Dimensions, writer: bool) -> tuple[Any, ...]:
+    """The columns of a table that has no rows."""
+    found = [np.zeros(column.shape(0, dimensions), column.dtype) for column in columns(table)]
+    for array in found:
+        array.flags.writeable = writer
+    return table.columns(*found)
 
 
 def value_bytes(column: Column, dimensions: Dimensions) -> int:

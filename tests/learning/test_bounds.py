@@ -24,7 +24,7 @@ def assert_finite(state: State) -> None:
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_rates_a_hundred_times_too_high_stay_finite(objective: Any) -> None:
     fast = {name: min(DEFAULTS[objective][name] * 100, 100.0) for name in RATES}
-    options = LearningOptions(objective=objective, factors=8, bias_rate=1.5, bias_prior=1.0, **fast)  # type: ignore[arg-type]
+    options = LearningOptions(objective=objective, blend=True, factors=8, bias_rate=1.5, bias_prior=1.0, **fast)  # type: ignore[arg-type]
     made = model(options, users=7, items=12, events=3000, partitions=2)
     learner(options)(*made, random_log(seed=1, events=3000))
     assert_finite(made.state)
@@ -38,7 +38,13 @@ def test_rates_a_hundred_times_too_high_stay_finite(objective: Any) -> None:
 @pytest.mark.parametrize("scale", [(-1e6, 1e6), (0.0, 1e-3), (1.0, 5.0)])
 def test_values_weights_and_times_at_their_limits_stay_finite(objective: Any, scale: tuple[float, float]) -> None:
     options = LearningOptions(
-        objective=objective, factors=8, scale=scale, user_half_life=1e-9, history_half_life=1e-9, late_half_life=1e-9
+        objective=objective,
+        blend=True,
+        factors=8,
+        scale=scale,
+        user_half_life=1e-9,
+        history_half_life=1e-9,
+        late_half_life=1e-9,
     )
     chance = np.random.default_rng(2)
     n = 2000

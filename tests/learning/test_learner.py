@@ -30,7 +30,7 @@ BLEND: dict[str, Any] = {
 def chosen(objective: str, **choice: Any) -> LearningOptions:
     """The options of a case."""
     if objective == "blend":
-        return LearningOptions(**{**BLEND, **choice})
+        return LearningOptions(blend=True, **{**BLEND, **choice})
     return LearningOptions(objective=objective, blend=False, **choice)  # type: ignore[arg-type]
 
 

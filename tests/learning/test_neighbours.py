@@ -14,7 +14,7 @@ START = 1_600_000_000_000
 
 def learned(users: Any, items: Any, times: Any, **choice: Any) -> Model:
     """A model that knows nothing but these events."""
-    options = LearningOptions(factors=2, gradient=False, least_squares=False, late_half_life=0.0, **choice)
+    options = LearningOptions(blend=True, factors=2, gradient=False, least_squares=False, late_half_life=0.0, **choice)
     made = model(options, max(users) + 1, max(items) + 1, len(users))
     learner(options)(*made, batch(users, items, time=START + np.array(times)))
     return made

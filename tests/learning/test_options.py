@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from streammf.learning.options import DEFAULTS, LearningOptions
-from streammf.learning.tables import TABLES, Axis, Dimensions, row_bytes
+from streammf.learning.tables import TABLES, Axis, Dimensions, in_use, row_bytes
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
@@ -43,6 +43,14 @@ def test_a_history_that_is_off_leaves_no_empty_column() -> None:
     assert options.dimensions == Dimensions(factors=8, history=1, recent=9)
 
 
-def test_a_ranking_user_takes_at_most_600_bytes() -> None:
-    dimensions = LearningOptions().dimensions
-    assert sum(row_bytes(table, dimensions) for table in TABLES if table.axis == Axis.USER) <= 600
+def bytes_a_row(axis: Axis, options: LearningOptions) -> int:
+    dimensions = options.dimensions
+    return sum(row_bytes(table, dimensions) for table in in_use(TABLES, dimensions) if table.axis == axis)
+
+
+def test_a_ranking_user_takes_at_most_600_bytes_with_and_without_the_blend() -> None:
+    assert [bytes_a_row(Axis.USER, LearningOptions(blend=blend)) for blend in (False, True)] == [544, 556]
+
+
+def test_without_the_blend_an_item_has_nothing_of_it() -> None:
+    assert bytes_a_row(Axis.ITEM, LearningOptions(blend=False)) == 292

@@ -131,7 +131,7 @@ def test_the_plain_setting_is_rivers_model(bias_rate: float, rate: float) -> Non
 
 def blended(log: Batch, share: float = 1.0) -> Any:
     """recall@10 of every method over a sample of the events after the first tenth."""
-    options = LearningOptions()
+    options = LearningOptions(blend=True)
     made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
     sample = np.random.default_rng(7).random(len(log.user)) < share
     sample[: len(log.user) // 10] = False

@@ -13,7 +13,7 @@ import numpy as np
 from streammf.events.event import Rejected
 from streammf.events.source import Partition
 from streammf.learning.compiling import ready
-from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table
+from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, in_use
 from streammf.state.changes import Copier
 from streammf.state.digest import digest_of
 from streammf.state.ids import Ids
@@ -23,7 +23,7 @@ from streammf.state.options import Limits, StoreOptions
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 
-DIMENSIONS = Dimensions(factors=4, history=3, recent=50)
+DIMENSIONS = Dimensions(factors=4, history=3, recent=50, blend=1, neighbours=5, peers=3)
 LIMITS = Limits(users=100_000, items=100_000)
 
 
@@ -47,7 +47,7 @@ def model(tables: Sequence[Table] = TABLES, dimensions: Dimensions = DIMENSIONS)
 
 def meta(tables: Sequence[Table] = TABLES, dimensions: Dimensions = DIMENSIONS) -> Meta:
     """The meta record of such a model."""
-    return first_meta("ranking", 1, dimensions, {"factors": dimensions.factors}, tables)
+    return first_meta("ranking", 1, dimensions, {"factors": dimensions.factors}, in_use(tables, dimensions))
 
 
 def change(made: Model, step: int, most_new: int = 40) -> None:

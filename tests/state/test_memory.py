@@ -13,7 +13,7 @@ from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Use
 from streammf.state.memory import Memory, offsets
 from streammf.state.options import Limits
 
-DIMENSIONS = Dimensions(factors=5, history=3, recent=40)
+DIMENSIONS = Dimensions(factors=5, history=3, recent=40, blend=1, neighbours=4, peers=3)
 SMALL = Limits(users=50_000, items=20_000)
 KEYS = np.random.default_rng(5).integers(0, 2**63, 30_000).astype(np.uint64)
 
@@ -108,6 +108,19 @@ def test_a_reader_sees_rows_that_come_after_it_and_cannot_write(tmp_path: Path) 
         for array in reader.arrays[table.name]:
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
+
+
+def test_without_the_blend_its_tables_have_no_rows_and_no_files(tmp_path: Path) -> None:
+    plain = DIMENSIONS._replace(blend=0, neighbours=1, peers=1)
+    writer = Memory.create(tmp_path, plain, 7, limits=SMALL)
+    writer.add_rows(Axis.ITEM, KEYS[:300])
+    reader = Memory.attach(tmp_path)
+    unused = {table.name for table in TABLES if table.blend}
+    assert unused == {"neighbours", "audience", "solved_users", "solved_items", "grams", "blend"}
+    assert not unused & {path.stem for path in tmp_path.iterdir()}
+    for memory in (writer, reader):
+        assert not any(array.size for name in unused for array in getattr(memory.state, name))
+        assert not unused & {table.name for table in memory.tables}
 
 
 def test_a_column_is_one_line_of_declaration(tmp_path: Path) -> None:
