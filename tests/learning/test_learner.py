@@ -244,7 +244,7 @@ def test_a_user_who_was_away_is_forgotten_by_halves_and_a_late_event_takes_nothi
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_one_stamp_of_the_far_future_changes_no_clock_and_three_in_a_row_do(objective: Any) -> None:
-    options = LearningOptions(objective=objective, factors=4, history=2)
+    options = chosen(objective, factors=4, history=2)
     made = model(options, users=2, items=2, events=9)
     learn = learner(options)
     now, far = 1_600_000_000_000, 4_294_967_295_000

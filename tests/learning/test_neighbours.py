@@ -30,6 +30,11 @@ def listed(made: Model, item: int) -> dict[int, tuple[float, float, float]]:
     }
 
 
+def after(pause: int) -> tuple[list[int], list[int], list[int]]:
+    """Somebody chooses 0 and 1, somebody else 0 and 2 after a pause; in between a third moves the clock, which takes three."""
+    return [0, 0, 2, 2, 2, 1, 1], [0, 1, 3, 3, 3, 0, 2], [0, 0, *[pause] * 5]
+
+
 def test_what_comes_after_is_nearer_than_what_came_before() -> None:
     made = learned([0, 0, 0], [0, 1, 2], [0, 60_000, 120_000])
     np.testing.assert_allclose(listed(made, 0)[1], (1.0, 1.0, 1.0), rtol=1e-5)
@@ -55,13 +60,13 @@ def test_a_full_list_lets_the_least_go_to_a_newcomer_who_inherits_half() -> None
 
 
 def test_an_old_pair_counts_half_after_its_half_life() -> None:
-    made = learned([0, 0, 1, 1], [0, 1, 0, 2], [0, 0, 10 * DAY, 10 * DAY], neighbour_half_life=10.0)
+    made = learned(*after(10 * DAY), neighbour_half_life=10.0)
     found = listed(made, 0)
     np.testing.assert_allclose(found[1][0] / found[2][0], 0.5, rtol=1e-4)
 
 
 def test_a_list_that_was_left_for_ages_stays_finite_and_begins_anew() -> None:
-    made = learned([0, 0, 1, 1], [0, 1, 0, 2], [0, 0, 400 * DAY, 400 * DAY], neighbour_half_life=1.0)
+    made = learned(*after(400 * DAY), neighbour_half_life=1.0)
     found = listed(made, 0)
     assert found[1][0] < 1e-30
     assert found[2][0] == np.float32(0.75)
