@@ -63,7 +63,7 @@ class Recommender:
             self.options = msgspec.convert({"objective": objective, **options}, LearningOptions)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"Recommender: {error}") from error
-        ready()
+        ready(self.options.part)
         limits, seed = Limits(), self.options.seed
         memory = Memory.anonymous(self.options.dimensions, seed, limits=limits)
         users = Ids.anonymous(seed, limits.users, SETTINGS[Axis.USER])

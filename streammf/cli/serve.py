@@ -81,6 +81,7 @@ def worker_children(count: int, file: str | None, flags: Flags) -> list[Child]:
 
 def _serve(configuration: Configuration, options: ServingOptions, number: int) -> None:
     from streammf.learning import compiling  # noqa: PLC0415 - these load numba and the kernels
+    from streammf.learning.options import LearningOptions  # noqa: PLC0415
     from streammf.operations.telemetry import WORKERS, telemetry_of  # noqa: PLC0415
     from streammf.serving.worker import counting_block, run_worker  # noqa: PLC0415
     from streammf.state.options import LiveOptions, StoreOptions, live_path  # noqa: PLC0415
@@ -88,5 +89,5 @@ def _serve(configuration: Configuration, options: ServingOptions, number: int) -
     base = live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path))
     block = counting_block(base, number)
     with telemetry_of(configuration, WORKERS, block) as asked_at:
-        compiling.ready(say_compiling)
+        compiling.ready(configuration.of(LearningOptions).part, report=say_compiling)
         run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}{asked_at}"), block)

@@ -66,6 +66,7 @@ def rank_by(scores: Array, events: Array, item: int, stamps: Array, stamp: int) 
         array_type("i8", 1), array_type("f8", 2),
     ),
     allocates=False,
+    part="measuring",
 )  # fmt: skip
 def _rank(
     state: State,

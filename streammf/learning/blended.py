@@ -58,7 +58,7 @@ def learn_blended(
             learn_squares(state, marks, rates, bench, user, item, key)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH), allocates=False, part="blend")
 def learn_all(
     state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, desk: Desk, bench: Bench
 ) -> None:

@@ -2,26 +2,35 @@
 
 Rules of this file:
 1. A kernel that Python calls is declared with `kernel(signature)`; what only kernels call, with `inner`.
-2. Importing compiles nothing. `ready()` compiles or loads everything; a call before it, or with other types than the
-   signature's (float64, a strided or a read-only array where a writable one is due), is a TypeError.
+2. Importing compiles nothing. `ready(...)` compiles or loads what its caller uses; a call before it, or with other types than
+   the signature's (float64, a strided or a read-only array where a writable one is due), is a TypeError.
 3. No nnan, no ninf: full fastmath would delete the NaN checks that guard the model.
 4. What need not allocate does not count references either: with forty arrays among its arguments a learning kernel spent
    nine tenths of its time on that. So `inner` functions never allocate, and a kernel says whether it does. They are always
    inlined: a call would hand over hundreds of words (plain biased MF: .21 µs an event with calls, .07 without).
-5. The cache is named after the text of every kernel file: numba looks only at the file that a kernel stands in, so a change
+5. `inner` functions have no way in from Python: unpacking hundreds of words a function was half of all compiling. Called from
+   Python they are what they are written as.
+6. The cache is named after the text of every kernel file: numba looks only at the file that a kernel stands in, so a change
    in a function that the kernel calls would otherwise be missed.
+7. Where two cores are free two processes compile (`beside`): each takes the largest kernel that nobody has taken yet.
 """
 
 import fcntl
 import hashlib
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numba
+from numba.extending import register_jitable
+
+from streammf.learning.claims import Claims
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,11 +40,43 @@ FASTMATH = {"contract", "arcp", "nsz", "reassoc", "afn"}
 #: Rooms with kernels in them.
 KERNEL_ROOMS = ("learning", "state", "trainer")
 
+Part = Literal["any", "ranking", "blend", "rating", "measuring"]
+"""Who uses a kernel: everybody; a learner, or who answers from what it learned; who measures."""
+
 #: numba's stubs know only part of what these take.
 _njit: Any = numba.njit
 _settings: Any = numba.config
+_jitable: Any = register_jitable
 
-_kernels: list[tuple[Any, Any]] = []
+
+class Kernel(NamedTuple):
+    """A kernel, compiled or not."""
+
+    dispatcher: Any
+    signature: Any
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """Where it stands: module:function."""
+        return f"{self.dispatcher.py_func.__module__}:{self.dispatcher.py_func.__name__}"
+
+    @property
+    def cached(self) -> bool:
+        """Whether it seems to stand in the cache; only `prepare` knows, which compiles for this very processor."""
+        return any(Path(self.dispatcher.stats.cache_path).glob(f"*.{self.dispatcher.py_func.__qualname__}-*.nbi"))
+
+    def prepare(self) -> bool:
+        """Compile it, or load it from the cache; says whether it had to be compiled."""
+        if self.dispatcher.signatures:
+            return False
+        self.dispatcher._can_compile = True
+        self.dispatcher.compile(self.signature)
+        self.dispatcher.disable_compile()
+        return bool(self.dispatcher.stats.cache_misses)
+
+
+_kernels: list[Kernel] = []
 
 
 def _cache_folder() -> Path:
@@ -58,8 +99,8 @@ _settings.CACHE_DIR = str(_cache_folder())
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that only kernels (and their tests) call; compiled for the types it is called with."""
-    declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False, forceinline=True)
+    """A function that only kernels call; compiled for the types it is called with. To Python it stays what it is."""
+    declared = _jitable(nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False, forceinline=True, no_cfunc_wrapper=True)
     compiled: Callable[P, R] = declared(function)
     return compiled
 
@@ -68,6 +109,7 @@ def kernel(
     signature: Any,  # noqa: ANN401 - numba's own type objects
     *,
     allocates: bool = True,
+    part: Part = "any",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A function that Python calls, for exactly these numba types. It runs without the GIL."""
 
@@ -75,35 +117,74 @@ def kernel(
         declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=allocates)
         dispatcher: Any = declared(function)
         dispatcher._can_compile = False  # what disable_compile() sets; it refuses to before the first signature
-        _kernels.append((dispatcher, signature))
+        _kernels.append(Kernel(dispatcher, signature, part))
         compiled: Callable[P, R] = dispatcher
         return compiled
 
     return declare
 
 
-def ready(report: Callable[[int, int], None] | None = None) -> None:
-    """Compile, or load from the cache, every kernel declared so far.
+def declared(*parts: Part) -> list[Kernel]:
+    """The kernels that are declared so far and that these parts use, those that take longest to compile first; none: all.
 
-    `report(done, of)` is called only when something really had to be compiled: after the first kernel that was not in the
-    cache, and after each one that follows.
+    What is longest to write, for all that it is given, takes longest.
     """
+    chosen = [k for k in _kernels if not parts or k.part == "any" or k.part in parts]
+    return sorted(chosen, key=lambda k: -len(str(k.signature)))
+
+
+def ready(*parts: Part, report: Callable[[int, int], None] | None = None) -> None:
+    """Compile, or load from the cache, every kernel that these parts use; without parts, every kernel declared so far.
+
+    `report(done, of)` is called after each kernel that really had to be compiled.
+    """
+    wanted = [k for k in declared(*parts) if not k.dispatcher.signatures]
+    if not wanted:
+        return
     with _alone():
-        missed = False
-        for done, (dispatcher, signature) in enumerate(_kernels, 1):
-            if dispatcher.signatures:
-                continue
-            dispatcher._can_compile = True
-            dispatcher.compile(signature)
-            dispatcher.disable_compile()
-            missed = missed or bool(dispatcher.stats.cache_misses)
-            if missed and report:
-                report(done, len(_kernels))
+        missing = [k for k in wanted if not k.cached]
+        with _helped(missing) as claims:
+            compile_claimed(claims, missing, report)
+        for done, k in enumerate(wanted, 1):  # those, too, that another process compiled, or failed to
+            if k.prepare() and report:
+                report(done, len(wanted))
+
+
+def compile_claimed(claims: Claims, kernels: list[Kernel], report: Callable[[int, int], None] | None = None) -> None:
+    """Compile those of `kernels` that nobody else has claimed."""
+    for k in kernels:
+        if claims.take(k.name):
+            k.prepare()
+            claims.finish(k.name)
+            if report:
+                report(claims.finished(), len(kernels))
+
+
+@contextmanager
+def _helped(missing: list[Kernel]) -> Iterator[Claims]:
+    """What this process and a helper of it claim; at the end the helper has ended. Whatever it fails to do is left to us."""
+    with TemporaryDirectory(prefix="claims-", dir=_settings.CACHE_DIR) as folder:
+        claims = Claims(Path(folder))
+        if len(missing) < 2 or len(os.sched_getaffinity(0)) < 2:
+            yield claims
+            return
+        paths = os.pathsep.join(map(os.path.abspath, sys.path))
+        command = [sys.executable, "-m", "streammf.learning.beside", folder, *(k.name for k in missing)]
+        quiet = subprocess.DEVNULL
+        helper = subprocess.Popen(
+            command, env=os.environ | {"PYTHONPATH": paths}, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+        try:
+            yield claims
+            helper.wait()
+        finally:
+            helper.kill()
+            helper.wait()
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One process at a time compiles; the others wait, and load what it made."""
+    """One process at a time (with its helper) compiles; the others wait, and load what it made."""
     folder = Path(_settings.CACHE_DIR)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -43,7 +43,7 @@ def recall(ranks: Array, k: int) -> float:
     return float(np.mean(counted < k)) if len(counted) else float("nan")
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, array_type("f8", 1)), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, array_type("f8", 1)), allocates=False, part="measuring")
 def _foretell(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, out: Array) -> None:
     for n in range(len(batch.user)):
         user = batch.user[n]
@@ -98,6 +98,7 @@ def rank_among(state: State, rates: Rates, z: Array, item: int, stamps: Array, s
 @kernel(
     types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, types.int64, array_type("i8", 1), array_type("f8", 1)),
     allocates=False,
+    part="measuring",
 )
 def _rank(
     state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, every: int, stamps: Array, out: Array

@@ -174,6 +174,11 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return dimensions._replace(blend=1, neighbours=self.neighbours, peers=self.peers)
 
     @property
+    def part(self) -> Literal["ranking", "blend", "rating"]:
+        """Whose kernels learn and answer."""
+        return "blend" if self.blends else self.objective
+
+    @property
     def blends(self) -> bool:
         """Whether the blend is learned and served."""
         return self.blend and self.objective == "ranking"

@@ -141,7 +141,7 @@ def learn_choice(state: State, marks: Marks, counts: Array, batch: Batch, rates:
         rehearse_choices(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False, part="ranking")
 def learn_choices(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room) -> None:
     """Learn from every event of the batch, in order."""
     for n in range(len(batch.user)):

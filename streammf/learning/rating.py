@@ -133,7 +133,7 @@ def learn_rating(state: State, marks: Marks, counts: Array, batch: Batch, rates:
         rehearse_ratings(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False, part="rating")
 def learn_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room) -> None:
     """Learn from every event of the batch, in order."""
     for n in range(len(batch.user)):

@@ -194,6 +194,7 @@ def write_shares(state: State, rates: Rates, desk: Desk, held: int, places: Plac
         FROZEN_STATE, RATES, ROOM, DESK, BENCH, PLACES, types.int64, types.int64, types.int64, ROWS, types.int64
     ),
     allocates=False,
+    part="blend",
 )  # fmt: skip
 def list_blended(
     state: State,

@@ -67,7 +67,7 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         note.write(block, Note(doing="the trainer opens the log"))
         source = open_parts.enter_context(closing(open_source(configuration)))
         note.write(block, Note(doing="the trainer compiles its kernels"))
-        compiling.ready(compiled)
+        compiling.ready(learning.part, report=compiled)
         note.write(block, Note(doing="the trainer reads back what it had learned"))
         writer = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
         trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block)

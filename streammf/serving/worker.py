@@ -80,7 +80,7 @@ def run_worker(
 
     Raises ConfigurationError where the address cannot be had or must not be.
     """
-    compiling.ready()
+    compiling.ready("any")
     allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
     gc.collect()
     gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request

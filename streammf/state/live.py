@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from streammf.errors import NoModelError
+from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.generation import CURRENT, Generations, current
@@ -156,6 +157,7 @@ class _Mapped:
             self._options = msgspec.json.decode((folder / OPTIONS).read_bytes(), type=LearningOptions)
         except msgspec.MsgspecError as error:
             raise NoModelError(f"the options in {folder} cannot be read ({error}): use one version of StreamMF") from error
+        ready(self._options.part)  # those of the trainer's options, whatever this process was started with
         memory = Memory.attach(folder)
         self._state = memory.state
         self._users = Ids.attach(folder, USERS, memory.seed)
