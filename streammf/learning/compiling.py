@@ -171,9 +171,7 @@ def _helped(missing: list[Kernel]) -> Iterator[Claims]:
         paths = os.pathsep.join(map(os.path.abspath, sys.path))
         command = [sys.executable, "-m", "streammf.learning.beside", folder, *(k.name for k in missing)]
         quiet = subprocess.DEVNULL
-        helper = subprocess.Popen(
-            command, env=os.environ | {"PYTHONPATH": paths}, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
-        )
+        helper = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, stdin=quiet, stdout=quiet, stderr=quiet)
         try:
             yield claims
             helper.wait()
