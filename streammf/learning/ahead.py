@@ -54,6 +54,12 @@ def fetch(table: Array, row: int) -> None:
 
 
 @inner
+def fetch_line(table: Array, row: int) -> None:
+    """Ask for the beginning of a row of a table."""
+    _fetch_line(table, row, 0)
+
+
+@inner
 def fetch_item(factor: Array, marks: Mark, item: int) -> None:
     """Ask for an item's vector and its mark."""
     fetch(factor, item)

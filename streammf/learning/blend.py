@@ -16,6 +16,7 @@ import numpy as np
 
 from streammf.learning.arguments import Real
 from streammf.learning.audience import among_past, latest_of
+from streammf.learning.blend_ahead import fetch_drawn
 from streammf.learning.compiling import inner
 from streammf.learning.desk import COSINE, FAR, HARD, NEAR, NEWEST, PEERS, POPULAR, UNIFORM, Desk, candidate, clear
 from streammf.learning.draws import below, draw, unit
@@ -216,6 +217,7 @@ def learn_blend(
     if total > 0:
         drawn = draw_hard(desk, total, unit(draw(key, DRAWS + 1)), drawn)
     drawn = draw_others(state, desk, key, drawn)
+    fetch_drawn(state, desk, drawn)
     kept = score_drawn(state, rates, desk, held, drawn, total)
     choices = state.users.taught[user]
     gap = gap_of(choices, now - state.users.last_time[user])

@@ -8,17 +8,19 @@ Rules of this file:
 
 from numba import types
 
+from streammf.learning.ahead import fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks
 from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.audience import among_past, note_audience
 from streammf.learning.blend import due, learn_blend
+from streammf.learning.blend_ahead import fetch_lists, fetch_rehearsed, fetch_rehearsed_rings, fetch_rings, fetch_solved
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk
 from streammf.learning.draws import event_key
 from streammf.learning.history import push_history, recall_past, tied
 from streammf.learning.least_squares import BENCH, Bench, learn_squares
 from streammf.learning.neighbours import note_neighbours
-from streammf.learning.ranking import ranking_step, rehearse_choices
+from streammf.learning.ranking import fetch_items, fetch_rehearsal, ranking_step, rehearse_choices
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.tables import Array, State
@@ -34,11 +36,16 @@ def learn_blended(
     weight = meet(state, marks, batch, rates, n)
     key = event_key(rates.seed, batch.partition[n], batch.offset[n])
     now = state.whole.clock[0]
+    following = batch.user[n + 1] if n + 1 < len(batch.user) else -1
     if weight > 0:
+        ask_first(state, rates, key, following)
         held = recall_past(state.users, rates, user, desk.past)
         fresh = not among_past(desk.past, held, item)
         if fresh and due(state, rates, key, item):
             learn_blend(state, rates, room, desk, user, item, held, weight, key)
+        if rates.squares:
+            fetch_solved(state, rates, user, item)
+            fetch_rehearsed(state, rates, key)
         if rates.gradient:
             ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
         decay, same = rates.neighbour_decay, tied(state.users, user, held, batch.time[n])
@@ -49,13 +56,37 @@ def learn_blended(
         if rates.history > 0:
             push_history(state.users, user, item, 1.0, time)
         push_recent(state, marks, batch, n, 1.0, weight)
+        if rates.gradient and rates.rehearsals > 0:
+            fetch_rehearsal(state, marks, rates, key, 1)
     count(state, marks, counts, batch, rates, n)
     state.blend.catalogue[0] = max(state.blend.catalogue[0], item + 1)
     if weight > 0:
+        if following >= 0:
+            ask_for_next(state, marks, rates, batch, n + 1)
         if rates.gradient:
-            rehearse_choices(state, marks, rates, room, key, -1)
+            rehearse_choices(state, marks, rates, room, key, following)
         if rates.squares:
             learn_squares(state, marks, rates, bench, user, item, key)
+
+
+@inner
+def ask_first(state: State, rates: Rates, key: int, following: int) -> None:
+    """Ask for the users of what will be rehearsed, for the next event's, and for rings that name other rows."""
+    fetch_users(state, rates, key, rates.negatives + 1, rates.negatives + 1, following)
+    if rates.squares:
+        fetch_rehearsed_rings(state, key)
+
+
+@inner
+def ask_for_next(state: State, marks: Marks, rates: Rates, batch: Batch, n: int) -> None:
+    """Ask for what event n reads, before its turn."""
+    key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+    user, item = batch.user[n], batch.item[n]
+    fetch_lists(state, rates, user, item, due(state, rates, key, item))
+    if rates.gradient:
+        fetch_items(state, marks, rates, key, 1, item)
+    if rates.squares:
+        fetch_rings(state, user, item)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH), allocates=False, part="blend")

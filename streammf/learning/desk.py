@@ -17,6 +17,8 @@ from streammf.learning.tables import FEATURES, Array, Dimensions
 
 #: Choices that neighbours are read for.
 LONG: Final = 16
+#: Choices whose users are asked.
+PEER_PAST: Final = 8
 #: People who are asked what they took, choices of each, and places of the hash that finds them.
 MOST_PEERS: Final = 64
 PEER_CHOICES: Final = 16

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from streammf.learning.ahead import fetch
 from streammf.learning.arguments import Real
 from streammf.learning.compiling import inner
 from streammf.learning.desk import (
@@ -21,6 +22,7 @@ from streammf.learning.desk import (
     NEAR,
     NEXT,
     PEER_CHOICES,
+    PEER_PAST,
     PEERS,
     Desk,
     put_candidate,
@@ -33,8 +35,7 @@ from streammf.learning.tables import Audience, Items, Neighbours, Users
 #: Choices that `near` is read for, and what each of `far` weighs relative to the one after it.
 SHORT: Final = 8
 FAR_DECAY: Final = 0.95
-#: Choices whose users are asked, and what each weighs relative to the one after it.
-PEER_PAST: Final = 8
+#: What each choice whose users are asked weighs relative to the one after it.
 PEER_DECAY: Final = 0.85
 #: Below, a list has faded away, and shares of it would leave float32.
 LEAST_SUM: Final = 1e-20
@@ -108,7 +109,10 @@ def read_peers(users: Users, audience: Audience, items: Items, held: int, user: 
     """Lay out what people of like choices took lately."""
     total = np.float32(0.0)
     size = users.history_item.shape[1]
-    for number in range(meet_peers(audience, items, held, user, desk)):
+    met = meet_peers(audience, items, held, user, desk)
+    for number in range(met):
+        fetch(users.history_item, desk.peer[number])
+    for number in range(met):
         peer = desk.peer[number]
         likeness = desk.likeness[number]
         many = min(users.taught[peer], size)
