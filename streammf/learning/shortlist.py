@@ -1,9 +1,9 @@
 """The blend's answer: a shortlist that each way of recommending adds to, and the exact score of everything on it.
 
 Rules of this file:
-1. On the shortlist stand: what neighbours and peers speak for, the first TOP of each popularity, and the first of one exact
-   scan over all items by vectors and popularity, as many as are asked for and no fewer than SCANNED. So there is always
-   enough to fill the list, and what is not on it has little of anything.
+1. On the shortlist stand: what neighbours and peers speak for, the first TOP of each popularity, and the first of one scan
+   over all items, as many as are asked for and no fewer than SCANNED. The scan goes by all that is known of an item for which
+   neither neighbours nor peers speak, its logs taken quickly: what is not on the list has less of everything together.
 2. Read-only state, which a trainer may change meanwhile: rows that the caller's counts do not cover are no candidates.
 3. Order: the higher score, then the lower row. A score that is no number is no candidate.
 """
@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numba import types
 
-from streammf.learning.arguments import FROZEN_STATE, array_type, tuple_type
+from streammf.learning.arguments import FROZEN_STATE, Real, array_type, tuple_type
 from streammf.learning.audience import FADES, LEAST_EVENTS
 from streammf.learning.blend import FIRST_GAP, activity_of, lay_out, write_weights
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk, candidate, clear, put_candidate
-from streammf.learning.features import FACTORS, SOURCE_OF, SOURCES, SQUARES, weigh, write_features
+from streammf.learning.features import AGE, FACTORS, IDLE, LEAST_SOLVED, LOG_SQUARES, SOURCE_OF, SOURCES, SQUARES, weigh, write_features
 from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
 from streammf.learning.rates import RATES, Rates
@@ -101,6 +101,24 @@ def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: B
 
 
 @inner
+def quick_log(x: Real) -> Real:
+    """log x of a float32 > 0, to 1e-4 and the rounding of float32: the exponent's bits, and a polynomial of the rest."""
+    bits = np.float32(x).view(np.int32)
+    rest = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32)
+    cubic = np.float32(-1.4699568) + (np.float32(0.44717955) - np.float32(0.056570851) * rest) * rest
+    log2 = np.float32((bits >> 23) - 127) + np.float32(-1.7417939) + (np.float32(2.8212026) + cubic * rest) * rest
+    return np.float32(0.6931472) * log2
+
+
+@inner
+def timing(state: State, desk: Desk, row: int, now: int) -> Real:
+    """What the times of an item add to its score, nearly."""
+    idle = np.float32(max(now - state.items.last_time[row], 0) * 1e-3 + 60.0)
+    age = np.float32(max(now - state.items.first_time[row], 0) * 1e-3 + 3600.0)
+    return desk.weight[IDLE] * quick_log(idle) + desk.weight[AGE] * quick_log(age)
+
+
+@inner
 def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) -> None:
     """Fill the heaps of the shortlist from the items 0..count-1."""
     now = state.whole.clock[0]
@@ -119,6 +137,8 @@ def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) 
             score += desk.z[f] * state.items.factor[row, f]
             solved += desk.solution[f] * state.solved_items.factor[row, f]
         total = np.float64(of_factors * score + of_solved * solved)
+        total += desk.weight[LOG_SQUARES] * quick_log(max(solved, np.float32(0.0)) + LEAST_SOLVED)
+        total += timing(state, desk, row, now)
         for horizon in range(HORIZONS):
             popularity = state.audience.popularity[row, horizon] - FADES[horizon] * now
             total += desk.weight[horizon] * max(popularity, least)
