@@ -168,7 +168,7 @@ class Recommender:
             meta = store.meta()
             if meta is None:
                 raise StoreError(f"{path} holds no model")
-            recommender = cls(**meta.options)
+            recommender = cls(**meta.choices)
             recover(store, recommender._model.memory, recommender._model.users, recommender._model.items)
         return recommender
 

@@ -119,9 +119,9 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     late_half_life: Days = OWN
     """Days behind the event clock at which a late event teaches half."""
 
-    blend: bool = False
+    blend: bool = True
     """Ranking: learn neighbours, peers, popularity at several half-lives and least squares too, and how to weigh them all:
-    better lists, for five times the time and memory of an item. Off until its cost is measured over all sizes."""
+    better lists, for five times the time and several times the memory. Off: gradient steps and popularity alone."""
 
     gradient: bool = True
     """Blend: learn the vectors of gradient steps. Without the blend they are the model, whatever this says."""

@@ -1,9 +1,9 @@
 """The blend's answer: a shortlist that each way of recommending adds to, and the exact score of everything on it.
 
 Rules of this file:
-1. On the shortlist stand: what neighbours and peers speak for, the first TOP of each popularity, and the first of one scan
-   over all items, as many as are asked for and no fewer than SCANNED. The scan goes by all that is known of an item for which
-   neither neighbours nor peers speak, its logs taken quickly: what is not on the list has less of everything together.
+1. On the shortlist stand: what neighbours and peers speak for, and the first of one scan over all items, as many as are asked
+   for and no fewer than SCANNED. The scan goes by all that is known of an item for which neither neighbours nor peers speak,
+   its logs taken quickly: what is not on the list has less of everything together.
 2. Read-only state, which a trainer may change meanwhile: rows that the caller's counts do not cover are no candidates.
 3. Order: the higher score, then the lower row. A score that is no number is no candidate.
 """
@@ -18,7 +18,18 @@ from streammf.learning.audience import FADES, LEAST_EVENTS
 from streammf.learning.blend import FIRST_GAP, activity_of, lay_out, write_weights
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk, candidate, clear, put_candidate
-from streammf.learning.features import AGE, FACTORS, IDLE, LEAST_SOLVED, LOG_SQUARES, SOURCE_OF, SOURCES, SQUARES, weigh, write_features
+from streammf.learning.features import (
+    AGE,
+    FACTORS,
+    IDLE,
+    LEAST_SOLVED,
+    LOG_SQUARES,
+    SOURCE_OF,
+    SOURCES,
+    SQUARES,
+    weigh,
+    write_features,
+)
 from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
 from streammf.learning.rates import RATES, Rates
@@ -28,18 +39,15 @@ from streammf.learning.scan import ROWS, among, arrange, empty, offer, sink
 from streammf.learning.tables import FEATURES, HORIZONS, Array, State
 from streammf.learning.taste import taste_at
 
-#: Of each popularity, and at least of the scan.
-TOP: Final = 100
+#: At least so many of the scan.
 SCANNED: Final = 200
 #: Conjugate-gradient steps for somebody whose vector is not stored: from nothing to nearly there.
 VISITOR_STEPS: Final = 8
 
 
 class Places(NamedTuple):
-    """Heaps of the shortlist, and the list itself."""
+    """The heap of the scan, and the list itself."""
 
-    top_rows: Array  # int32 (HORIZONS, TOP)
-    top_scores: Array  # float32
     scan_rows: Array  # int32 (max(k, SCANNED),)
     scan_scores: Array  # float32
     rows: Array  # int32 (k,): the answer
@@ -51,8 +59,8 @@ class Places(NamedTuple):
 
 PLACES = tuple_type(
     [
-        array_type("i4", 2), array_type("f4", 2), array_type("i4", 1), array_type("f4", 1), array_type("i4", 1),
-        array_type("f4", 1), array_type("f4", 2), array_type("f8", 1), array_type("f4", 1),
+        array_type("i4", 1), array_type("f4", 1), array_type("i4", 1), array_type("f4", 1), array_type("f4", 2),
+        array_type("f8", 1), array_type("f4", 1),
     ],
     Places,
 )  # fmt: skip
@@ -62,8 +70,6 @@ def places(k: int) -> Places:
     """Places for a list of k items."""
     scanned = max(k, SCANNED)
     return Places(
-        top_rows=spaced((HORIZONS, TOP), "i4"),
-        top_scores=spaced((HORIZONS, TOP), "f4"),
         scan_rows=spaced(scanned, "i4"),
         scan_scores=spaced(scanned, "f4"),
         rows=spaced(k, "i4"),
@@ -76,7 +82,7 @@ def places(k: int) -> Places:
 
 def most_listed(k: int) -> int:
     """The most candidates that a list of k items adds to those of neighbours and peers."""
-    return HORIZONS * TOP + max(k, SCANNED)
+    return max(k, SCANNED)
 
 
 @inner
@@ -120,12 +126,10 @@ def timing(state: State, desk: Desk, row: int, now: int) -> Real:
 
 @inner
 def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) -> None:
-    """Fill the heaps of the shortlist from the items 0..count-1."""
+    """Fill the heap of the shortlist from the items 0..count-1."""
     now = state.whole.clock[0]
     least = np.log(LEAST_EVENTS)
     empty(places.scan_scores, places.scan_rows)
-    for horizon in range(HORIZONS):
-        empty(places.top_scores[horizon], places.top_rows[horizon])
     of_factors = np.float32(desk.weight[FACTORS])
     of_solved = np.float32(desk.weight[SQUARES])
     for row in range(count):
@@ -142,19 +146,13 @@ def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) 
         for horizon in range(HORIZONS):
             popularity = state.audience.popularity[row, horizon] - FADES[horizon] * now
             total += desk.weight[horizon] * max(popularity, least)
-            if popularity > places.top_scores[horizon, 0] and not among(row, excluded):
-                offer(places.top_scores[horizon], places.top_rows[horizon], np.float32(popularity), row)
         if total > places.scan_scores[0] and not among(row, excluded):
             offer(places.scan_scores, places.scan_rows, np.float32(total), row)
 
 
 @inner
 def put_scanned(desk: Desk, count: int, places: Places) -> None:
-    """Make candidates of what the heaps hold."""
-    for horizon in range(HORIZONS):
-        for row in places.top_rows[horizon]:
-            if row < count:
-                put_candidate(desk, row)
+    """Make candidates of what the heap holds."""
     for row in places.scan_rows:
         if row < count:
             put_candidate(desk, row)

@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 import streammf
 from streammf.counters.block import Block, Family
-from streammf.learning.tables import TABLES
+from streammf.learning.tables import Table
 from streammf.operations.readiness import TRAINER, WORKER, Sight, commit_age, present, role
 from streammf.state.header import Header
 from streammf.state.last_header import backed_bytes
@@ -34,13 +34,20 @@ class Exposition(Collector):
     """Answers a scrape. `look` finds out how things stand, `ready` judges it."""
 
     def __init__(
-        self, look: Callable[[], Sight], ready: Callable[[Sight], bool], roles: frozenset[str], base: Path, store: Path
+        self,
+        look: Callable[[], Sight],
+        ready: Callable[[Sight], bool],
+        roles: frozenset[str],
+        base: Path,
+        store: Path,
+        tables: Sequence[Table],
     ) -> None:
         self._look = look
         self._ready = ready
         self._roles = roles
         self._base = base
         self._store = store
+        self._tables = tables
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -59,7 +66,7 @@ class Exposition(Collector):
                 [((), max(sight.now - sight.header.published_at, 0.0))],
             )
             if TRAINER in self._roles:
-                yield from _model(sight, sight.header)
+                yield from _model(sight, sight.header, self._tables)
                 yield from _log(sight, sight.header)
         if TRAINER in self._roles:
             yield _gauge("live_memory_bytes", "Memory behind the live memory.", (), [((), float(backed_bytes(self._base)))])
@@ -121,7 +128,7 @@ def _fill(metric: Metric, family: Family, block: Block, number: tuple[str, ...],
             metric.add_metric([*number, *labels], numbers[0])
 
 
-def _model(sight: Sight, header: Header) -> Iterator[Metric]:
+def _model(sight: Sight, header: Header, tables: Sequence[Table]) -> Iterator[Metric]:
     for name, text, value in (
         ("model_events", "Events in the model that queries see, those of earlier runs included.", header.events),
         ("committed_events", "The same, of the last commit.", header.committed_events),
@@ -129,7 +136,7 @@ def _model(sight: Sight, header: Header) -> Iterator[Metric]:
         ("generation", "Number of the live memory; a trainer's start begins a new one.", header.generation),
     ):
         yield _gauge(name, text, (), [((), float(value))])
-    rows = [((table.name,), float(header.counts[table.axis])) for table in TABLES]
+    rows = [((table.name,), float(header.counts[table.axis])) for table in tables]
     yield _gauge("rows", "Rows in use.", ("table",), rows)
 
 

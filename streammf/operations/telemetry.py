@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +25,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from streammf.counters.block import Block
 from streammf.counters.slot import FOLDER, SlotReader
 from streammf.errors import ConfigurationError
+from streammf.learning.options import LearningOptions
+from streammf.learning.tables import TABLES, Table, in_use
 from streammf.operations import readiness
 from streammf.operations.configuration import Configuration
 from streammf.operations.readiness import TRAINER, WORKER, Limits, Sight
@@ -93,6 +95,8 @@ class Subject(NamedTuple):
     roles: frozenset[str]
     serving: ServingOptions
     trainer: TrainerOptions
+    tables: Sequence[Table] = TABLES
+    """Those that the model has rows of."""
 
     @property
     def limits(self) -> Limits:
@@ -111,7 +115,9 @@ class Health:
         self._registry = CollectorRegistry()
         store = subject.store / DATA_FILE
         self._registry.register(
-            Exposition(self._watch.look, lambda sight: not self._reasons(sight), subject.roles, subject.base, store)
+            Exposition(
+                self._watch.look, lambda sight: not self._reasons(sight), subject.roles, subject.base, store, subject.tables
+            )
         )
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
@@ -217,7 +223,8 @@ def telemetry_of(configuration: Configuration, roles: frozenset[str], own: Block
         return
     store = Path(configuration.of(StoreOptions).path)
     base = live_path(configuration.of(LiveOptions), store)
-    subject = Subject(base, store, roles, configuration.of(ServingOptions), configuration.of(TrainerOptions))
+    tables = in_use(TABLES, configuration.of(LearningOptions).dimensions)
+    subject = Subject(base, store, roles, configuration.of(ServingOptions), configuration.of(TrainerOptions), tables)
     port = options.port if TRAINER in roles else options.workers_port
     with telemetry(Health(subject, own), options.host, port) as address:
         yield f", metrics at http://{address}/metrics"

@@ -15,7 +15,7 @@ import msgspec
 
 from streammf.errors import StoreError
 from streammf.events.event import Rejected
-from streammf.learning.tables import TABLES, Axis, Dimensions, Table, in_use
+from streammf.learning.tables import TABLES, Axis, Table, in_use
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
 from streammf.state.meta import Position, require_layout
@@ -38,7 +38,7 @@ def digest(store: Store, side: Side = "all", tables: Sequence[Table] = TABLES) -
         meta = reading.meta()
         if meta is None:
             raise StoreError(f"{store.path} holds no model yet")
-        dimensions = Dimensions(**meta.dimensions)
+        dimensions = meta.widths
         tables = in_use(tables, dimensions)
         require_layout(meta, tables, dimensions)
         lines: list[str] = []

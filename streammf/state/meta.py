@@ -40,7 +40,7 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     seed: int
     dimensions: dict[str, int]
     options: dict[str, Any]
-    """All learning options of the last writer, as plain values: what a copy of the store needs to learn on."""
+    """All learning options of the last writer, as plain values: what a copy of the store needs to learn on. See `choices`."""
     layout: list[str]
     """A line for every column, in order: how the blocks are to be read."""
     counts: list[int]
@@ -56,6 +56,16 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """Which opening for writing wrote this."""
     fleet_generation: int = 0
     """Which division of the users among several trainers this belongs to; 0: there is one trainer."""
+
+    @property
+    def widths(self) -> Dimensions:
+        """The dimensions; what a release before the blend wrote says nothing of those that the blend has."""
+        return Dimensions(**self.dimensions)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The options as this release takes them: what a release before the blend wrote was learned without it."""
+        return {"blend": bool(self.widths.blend), **self.options}
 
 
 def first_meta(objective: str, seed: int, dimensions: Dimensions, options: dict[str, Any], tables: Sequence[Table]) -> Meta:
@@ -84,14 +94,19 @@ def lines(tables: Sequence[Table], dimensions: Dimensions) -> list[str]:
 
 def require_settings(meta: Meta, objective: str, seed: int, dimensions: Dimensions) -> None:
     """Raise ConfigurationError where the configuration asks for another model than the stored one."""
-    stored = {"objective": meta.objective, "seed": meta.seed, **meta.dimensions}
-    asked = {"objective": objective, "seed": seed, **dimensions._asdict()}
-    for name, value in asked.items():
-        if stored.get(name) != value:
+    stored = _settings(meta.objective, meta.seed, meta.widths)
+    for name, value in _settings(objective, seed, dimensions).items():
+        if stored[name] != value:
+            was = msgspec.json.encode(stored[name]).decode()
             raise ConfigurationError(
-                f"learning.{name} is {value!r}, but the store was made with {stored.get(name)!r}: "
-                f"set it back, or set store.path to another folder to begin anew"
+                f"learning.{name} is {msgspec.json.encode(value).decode()}, but the store was made with {was}: "
+                f"set learning.{name} = {was}, or set store.path to another folder to begin anew"
             )
+
+
+def _settings(objective: str, seed: int, dimensions: Dimensions) -> dict[str, Any]:
+    """What shapes a store, by the name of the setting."""
+    return {"objective": objective, "seed": seed, **dimensions._asdict(), "blend": bool(dimensions.blend)}
 
 
 def require_layout(meta: Meta, tables: Sequence[Table], dimensions: Dimensions) -> None:

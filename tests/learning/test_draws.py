@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from streammf.learning.draws import below, draw, event_key, fill_normal, mix
+from streammf.learning import draws
+from streammf.learning.draws import fill_normal
 from tests import oracles
+from tests.inners import compiled
+
+mix, draw = compiled(draws.mix), compiled(draws.draw)
+below, event_key = compiled(draws.below), compiled(draws.event_key)
 
 
 def drawn(seed: int, partition: int, offset: int, number: int, bound: int) -> int:

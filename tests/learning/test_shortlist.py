@@ -16,12 +16,12 @@ from tests.learning.arrays import model, random_log, read_only
 NONE = np.empty(0, np.int32)
 
 
-def taught(items: int = 60, met: int = 40, **choice: Any) -> tuple[State, Array, LearningOptions]:
+def taught(items: int = 60, met: int = 40, seed: int = 4, **choice: Any) -> tuple[State, Array, LearningOptions]:
     """A model of so many items met (of those registered), 6 users who did something and 2 who did not."""
     options = LearningOptions(**{"blend": True, "factors": 6, "history": 8, "neighbours": 12, "user_half_life": 0.0, **choice})
     made = model(options, users=8, items=items, events=1500, partitions=2)
-    log = random_log(seed=4, events=1500, users=6)
-    log.item[:] = np.random.default_rng(4).geometric(3 / met, 1500) % met
+    log = random_log(seed=seed, events=1500, users=6)
+    log.item[:] = np.random.default_rng(seed).geometric(3 / met, 1500) % met
     learner(options)(*made, log)
     return read_only(made.state), made.counts, options
 
@@ -53,8 +53,9 @@ def test_a_recommendation_is_the_best_of_all_by_the_oracles_scores(k: int) -> No
         assert np.all(np.diff(ranked.scores) <= 0)
 
 
-def test_the_shortlist_of_many_items_holds_the_best_of_all() -> None:
-    state, counts, options = taught(items=3000, met=2500, neighbours=30)
+@pytest.mark.parametrize("seed", [1, 4, 6])  # 1 and 4: long idle items that nobody speaks for are among the best
+def test_the_shortlist_of_many_items_holds_the_best_of_all(seed: int) -> None:
+    state, counts, options = taught(items=3000, met=2500, seed=seed, neighbours=30)
     assert np.count_nonzero(state.items.events) > 700
     kept = 0
     for user in range(6):

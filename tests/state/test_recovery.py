@@ -111,7 +111,7 @@ def test_other_columns_than_the_stored_ones_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("objective", "seed", "dimensions", "said"),
     [
-        ("rating", 1, DIMENSIONS, r"learning\.objective is 'rating', but the store was made with 'ranking'"),
+        ("rating", 1, DIMENSIONS, r'learning\.objective is "rating", but the store was made with "ranking"'),
         ("ranking", 2, DIMENSIONS, r"learning\.seed is 2, but the store was made with 1"),
         ("ranking", 1, DIMENSIONS._replace(factors=8), r"learning\.factors is 8, but the store was made with 4"),
         ("ranking", 1, DIMENSIONS._replace(recent=9), r"learning\.recent is 9, but the store was made with 50"),

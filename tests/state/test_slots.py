@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from streammf.learning.draws import hash_bytes
+from streammf.learning import draws
 from streammf.learning.tables import Array
 from streammf.state import slots
+from tests.inners import compiled
+
+hash_bytes = compiled(draws.hash_bytes)
 
 SEED = 3
 LEVEL = 4
