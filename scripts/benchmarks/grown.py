@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from scripts.benchmarks.data import ITEM_SKEW, START, STEP, USER_SKEW, drawn
 from scripts.benchmarks.settings import learning
-from streammf.learning.arguments import Batch
+from streammf.learning.arguments import Batch, Mark
+from streammf.learning.audience import latest_of
 from streammf.learning.compiling import ready
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
-from streammf.learning.tables import Axis
+from streammf.learning.tables import Axis, State
 from streammf.state.changes import Copier
 from streammf.state.header import Header
 from streammf.state.live import LiveWriter
@@ -170,6 +171,8 @@ def age(memory: Memory, options: LearningOptions, axis: Axis, first: int, chance
         state.items.events[rows] = state.items.taught[rows] = 100
         state.items.log_popularity[rows] = np.log(100.0)
         state.items.first_time[rows] = state.items.last_time[rows] = START
+        if options.blends:
+            age_lists(state, rows, last, chance)
         return
     history = state.users.history_item.shape[1]
     state.users.events[rows] = state.users.taught[rows] = history
@@ -179,11 +182,52 @@ def age(memory: Memory, options: LearningOptions, axis: Axis, first: int, chance
     state.users.history_item[rows] = chance.integers(0, items, (last - first, history))
     state.users.history_value[rows] = 1.0
     state.users.history_time[rows] = START // 1000
+    if options.blends:
+        state.solved_users.factor[rows] = chance.normal(0, 0.1, (last - first, options.factors))
+        state.solved_users.time[rows] = START
     memory.reserve(Axis.SEEN, last)
     state.users.seen_block[rows] = np.arange(first, last)
     state.users.seen_count[rows] = SEEN
     state.seen.items[rows, :SEEN] = chance.integers(0, items, (last - first, SEEN))
     memory.counts[Axis.SEEN] = last
+
+
+def age_lists(state: State, rows: slice, items: int, chance: np.random.Generator) -> None:
+    """Full lists of neighbours, and of people who are not there yet: they get rows after the items."""
+    near = state.neighbours.item[rows]
+    near[:] = chance.integers(0, items, near.shape)
+    for weight, total in (
+        (state.neighbours.near, state.neighbours.near_sum),
+        (state.neighbours.far, state.neighbours.far_sum),
+        (state.neighbours.next, state.neighbours.next_sum),
+    ):
+        weight[rows] = 1.0
+        total[rows] = near.shape[1]
+    state.neighbours.base[rows] = START
+    state.audience.met[rows] = state.audience.user.shape[1]
+    state.audience.popularity[rows] = np.log(100.0)
+    state.solved_items.factor[rows] = chance.normal(0, 0.1, (len(near), state.solved_items.factor.shape[1]))
+    state.solved_items.time[rows] = START
+
+
+def fill_audience(memory: Memory, chance: np.random.Generator) -> None:
+    """The people of the lists, what the ring counts, and the sums over all rows."""
+    state, counts = memory.state, memory.counts
+    users, items = int(counts[Axis.USER]), int(counts[Axis.ITEM])
+    audience, recent, grams = state.audience, state.recent, state.grams
+    audience.user[:items] = chance.integers(0, users, (items, audience.user.shape[1]))
+    audience.in_recent[:items] = np.bincount(recent.item, minlength=items)
+    taught = int(state.whole.taught[0])
+    newest = recent.item[np.arange(taught - latest_of(recent), taught) % len(recent.item)]
+    audience.in_latest[:items] = np.bincount(newest, minlength=items)
+    for gram, count, vectors, rows in (
+        (grams.user, grams.users, state.solved_users.factor, users),
+        (grams.item, grams.items, state.solved_items.factor, items),
+    ):
+        gram[0] = 0.01 * rows * np.eye(vectors.shape[1]).ravel()  # what normal(0, .1) sums to
+        count[0] = rows
+    mark_all(memory.marks.audience, items)
+    grams.events[0], grams.time[0], state.blend.catalogue[0] = 100 * items, START, items
 
 
 def fill_ring(memory: Memory, options: LearningOptions, chance: np.random.Generator) -> None:
@@ -197,9 +241,14 @@ def fill_ring(memory: Memory, options: LearningOptions, chance: np.random.Genera
     state.recent.time[:] = START
     state.whole.events[0] = state.whole.taught[0] = size
     state.whole.clock[0] = START
-    # what was written past the kernels is not marked: the ring is stored whole
-    marks = memory.marks.recent
-    marks.rows[:size], marks.moved[:size], marks.used[0] = np.arange(size), 1.0, size
+    if options.blends:
+        fill_audience(memory, chance)
+    mark_all(memory.marks.recent, size)
+
+
+def mark_all(marks: Mark, rows: int) -> None:
+    """What was written past the kernels is not marked: so the table is stored whole."""
+    marks.rows[:rows], marks.moved[:rows], marks.used[0] = np.arange(rows), 1.0, rows
 
 
 class Learning:

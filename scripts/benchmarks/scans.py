@@ -59,7 +59,7 @@ def scans(job: Job) -> dict[str, Callable[[int], Array]]:
 
     faiss.omp_set_num_threads(1)
     ready()
-    options = LearningOptions(factors=job.factors)
+    options = LearningOptions(factors=job.factors, blend=False)  # one scan, as the peers make
     memory = Memory.anonymous(options.dimensions, options.seed, limits=Limits(USERS, job.items))
     chance = np.random.default_rng(3)
     for axis, rows in ((Axis.USER, USERS), (Axis.ITEM, job.items)):

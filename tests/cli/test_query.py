@@ -68,7 +68,7 @@ def ask(address: str, *arguments: str) -> Result:
 def test_json_has_the_answers_own_fields(address: str) -> None:
     found = json.loads(ask(address, "recommend", "--user", "ann", "-k", "1", "--json").stdout)
     assert found == {
-        "items": [{"item": "[bold]ann 0", "score": 1.0, "source": "factors"}],
+        "items": [{"item": "[bold]ann 0", "score": 1.0, "source": "factors", "sources": {}}],
         "reason": "few_items",
         "position": [["clicks", 0, 7], ["clicks", 1, 9]],
         "events": 7,

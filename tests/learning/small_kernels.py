@@ -1,4 +1,4 @@
-"""Three kernels that take no time to compile: `python -m tests.learning.small_kernels` makes them ready, and says how far it is."""
+"""Kernels that take no time to compile: `python -m tests.learning.small_kernels` makes them ready, and says how far it is."""
 
 from numba import types
 
@@ -31,7 +31,7 @@ def add_three(x: float, y: float, z: float) -> float:
 
 def main() -> None:
     """Print `done of` after each that had to be compiled, and what they compute."""
-    ready(report=lambda done, of: print(done, of))  # noqa: T201
+    ready(report=print)
     print(add_one(1), add(1, 2), add_three(1.0, 2.0, 3.0))  # noqa: T201
 
 
