@@ -58,7 +58,6 @@ def audit(configuration: Configuration, report: Callable[[int, int], None]) -> A
     """
     store_options = configuration.of(StoreOptions)
     base = live_path(configuration.of(LiveOptions), Path(store_options.path))
-    compiling.ready()
     with (
         tempfile.TemporaryDirectory(prefix="streammf-audit-") as folder,
         tempfile.TemporaryDirectory(prefix="streammf-audit-", dir=base.parent if base.parent.is_dir() else None) as memory,
@@ -111,6 +110,7 @@ def _learned_again(
     report: Callable[[int, int], None],
 ) -> Audit:
     learning = msgspec.convert(meta.options, LearningOptions)
+    compiling.ready(learning.part)
     with closing(Store.open(options)) as store, closing(LiveWriter(memory / "live", learning)) as writer:
         trainer = Trainer(source, store, writer, learning, TrainerOptions())
         done = threading.Event()

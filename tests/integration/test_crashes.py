@@ -141,8 +141,8 @@ def relearned(folder: Path) -> str:
 
 
 def learned(folder: Path, source: Ordered) -> str:
-    ready()
     learning = LearningOptions(factors=8, history=8, recent=300)
+    ready(learning.part)
     with (
         closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
         closing(LiveWriter(folder / "live", learning, Limits(10_000, 10_000))) as live,
