@@ -60,6 +60,12 @@ def fetch_line(table: Array, row: int) -> None:
 
 
 @inner
+def fetch_place(table: Array, row: int, place: int) -> None:
+    """Ask for one place of a row of a table."""
+    _fetch_line(table, row, place * table.itemsize)
+
+
+@inner
 def fetch_item(factor: Array, marks: Mark, item: int) -> None:
     """Ask for an item's vector and its mark."""
     fetch(factor, item)

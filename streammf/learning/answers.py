@@ -5,7 +5,8 @@ Rules of this file:
    not exist, and an item that no event has reached yet is no candidate.
 2. "Now" is the event clock. No wall clock.
 3. Scores: ranking, the blend's w·x; without the blend, q·z + log-popularity (negatives were drawn by popularity, so q·z is
-   taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top.
+   taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top; with the stack the
+   vectors choose a shortlist (of SHORTLIST more than are asked for, twice as many at least), and what predicts orders it.
 4. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from streammf.learning.arguments import frozen
 from streammf.learning.desk import desk
+from streammf.learning.expected import expect
 from streammf.learning.features import SOURCES
 from streammf.learning.least_squares import bench
 from streammf.learning.mean import mean_rating
@@ -25,10 +27,12 @@ from streammf.learning.room import Room, room
 from streammf.learning.scan import BLOCK, best, closest, popularity_at
 from streammf.learning.seen import collect
 from streammf.learning.shortlist import list_blended, most_listed, places
+from streammf.learning.slate import slate
 from streammf.learning.tables import Array, Axis, State
 from streammf.learning.taste import taste
 
 NOTHING: Final[Array] = np.empty(0, np.int32)
+SHORTLIST: Final = 200
 
 
 class Ranked(NamedTuple):
@@ -123,6 +127,11 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
     if options.blends and item >= 0 and user_row >= 0 and state.users.taught[user_row] > 0:
         answering = _Answering(state, counts, options, 1)
         return float(answering.list(Asked(user_row, NOTHING, 1, NOTHING), only=item).scores[0])
+    if options.stacks:
+        space = room(options.dimensions)
+        if user_row >= 0:
+            taste(state.users, state.implicit.factor, numbers, space, user_row, int(state.whole.clock[0]))
+        return float(np.clip(_expected(state, options, numbers, space, user_row, np.array([item], np.int32))[0], *options.scale))
     score = 0.0
     if user_row >= 0 and item >= 0:
         score = float(user_vector(state, options, user_row) @ state.items.factor[item])
@@ -205,12 +214,36 @@ def _by_taste(
 ) -> list[tuple[Array, Array]]:
     if options.objective == "ranking":
         return _scan(state, counts, numbers, vectors, 0.0, 1.0, asked)
+    if options.stacks:
+        return _by_stack(state, counts, options, numbers, vectors, asked)
     found = []
     mean = mean_rating(state.whole)
     for one, (rows, scores) in zip(asked, _scan(state, counts, numbers, vectors, 1.0, 0.0, asked), strict=True):
         bias = float(state.users.bias[one.user_row]) if one.user_row >= 0 else 0.0
         found.append((rows, (numbers.middle + numbers.quarter * (mean + bias + scores)).astype(np.float32)))
     return found
+
+
+def _by_stack(
+    state: State, counts: Array, options: LearningOptions, numbers: Rates, vectors: Array, asked: Sequence[Asked]
+) -> list[tuple[Array, Array]]:
+    """The best by what predicts, of those that the vectors find."""
+    more = [one._replace(k=2 * one.k + SHORTLIST) for one in asked]
+    space = room(options.dimensions)
+    found = []
+    for one, vector, (rows, _) in zip(asked, vectors, _scan(state, counts, numbers, vectors, 1.0, 0.0, more), strict=True):
+        space.z[:] = vector
+        scores = _expected(state, options, numbers, space, one.user_row, rows).astype(np.float32)
+        best = np.lexsort((rows, -scores))[: one.k]
+        found.append((rows[best], scores[best]))
+    return found
+
+
+def _expected(state: State, options: LearningOptions, numbers: Rates, space: Room, user_row: int, rows: Array) -> Array:
+    """What the stack's serving part expects, on the scale but not cut to it; space.z: the user's vector."""
+    out = np.empty(len(rows))
+    expect(state, numbers, space, slate(options.dimensions), user_row, frozen(rows), out)
+    return numbers.middle + numbers.quarter * out
 
 
 def _scan(

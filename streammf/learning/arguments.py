@@ -50,6 +50,8 @@ class Marks(NamedTuple):
     audience: Mark
     solved_users: Mark
     solved_items: Mark
+    rated_users: Mark
+    rated_items: Mark
     seen: Mark
     recent: Mark
 

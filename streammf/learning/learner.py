@@ -16,6 +16,8 @@ from streammf.learning.ranking import learn_choices
 from streammf.learning.rates import rates
 from streammf.learning.rating import learn_ratings
 from streammf.learning.room import room
+from streammf.learning.slate import slate
+from streammf.learning.stacked import learn_all_ratings
 from streammf.learning.tables import Array, State
 
 Learner = Callable[[State, Marks, Array, Batch], None]
@@ -29,6 +31,8 @@ def learner(options: LearningOptions) -> Learner:
     """
     if options.blends:
         return blended(options)
+    if options.stacks:
+        return stacked(options)
     kernel = learn_ratings if options.objective == "rating" else learn_choices
     numbers = rates(options)
     space = room(options.dimensions)
@@ -46,5 +50,16 @@ def blended(options: LearningOptions) -> Learner:
 
     def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
         learn_all(state, marks, counts, batch, numbers, space, table, solving)
+
+    return learn
+
+
+def stacked(options: LearningOptions) -> Learner:
+    """The same with all that the stack weighs."""
+    numbers = rates(options)
+    space, laid = room(options.dimensions), slate(options.dimensions)
+
+    def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
+        learn_all_ratings(state, marks, counts, batch, numbers, space, laid)
 
     return learn

@@ -20,6 +20,7 @@ from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.rating import learn_rating
 from streammf.learning.room import ROOM, Room, room
 from streammf.learning.scan import popularity_at
+from streammf.learning.stack_measures import foretell_by_parts
 from streammf.learning.tables import Array, Seen, State
 from streammf.learning.taste import taste_at
 
@@ -58,6 +59,8 @@ def _foretell(state: State, marks: Marks, counts: Array, batch: Batch, rates: Ra
 
 def foretell_ratings(state: State, marks: Marks, counts: Array, batch: Batch, options: LearningOptions) -> Array:
     """Learn from the batch; returns what each rating was expected to be just before: float64 (n,)."""
+    if options.stacks:
+        return foretell_by_parts(state, marks, counts, batch, options)[:, 0].copy()
     out = np.empty(len(batch.user))
     _foretell(state, marks, counts, batch, rates(options), room(options.dimensions), out)
     return out

@@ -42,8 +42,8 @@ def bias_step(bias: Array, row: int, rate: Real, weight: Real, error: Real, rate
 @inner
 def rating_step(
     state: State, marks: Marks, rates: Rates, room: Room, user: int, item: int, value: Real, weight: Real, again: bool
-) -> None:
-    """One gradient step on ½ weight (value - r̂)²; `again`: the event is rehearsed."""
+) -> Real:
+    """One gradient step on ½ weight (value - r̂)²; `again`: the event is rehearsed. Returns q_i·z_u before the step."""
     p = state.users.factor
     q = state.items.factor
     held = 0
@@ -76,6 +76,7 @@ def rating_step(
     mark(marks.items, item, rates.item * weight * zz)
     if held > 0:
         teach_history(state.users, state.implicit.factor, marks.implicit, rates, user, room.share, held, room.pull, weight * qq)
+    return score
 
 
 @inner

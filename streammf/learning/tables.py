@@ -40,12 +40,17 @@ HORIZONS: Final = 4
 #: What the blend weighs (features.py names them), and its rows of weights.
 FEATURES: Final = 14
 SEGMENTS: Final = 16
+#: What the stack weighs (stack.py names them), and the predictions among which its guard chooses.
+STACKED: Final = 14
+PARTS: Final = 3
+#: Places among which an item of a list of ratings' likeness may stand.
+WAYS: Final = 8
 
 
 class Dimensions(NamedTuple):
     """The widths that a configuration chooses. Fixed for the life of a store.
 
-    Without the blend its columns have one unused place a row: no column is empty.
+    Without the blend or the stack their columns have a few unused places a row: no column is empty.
     """
 
     factors: int = 32
@@ -55,6 +60,13 @@ class Dimensions(NamedTuple):
     """1: the tables of the blend are used."""
     neighbours: int = 1
     peers: int = 1
+    stack: int = 0
+    """1: the tables of the stack are used."""
+
+    @property
+    def corated(self) -> int:
+        """Places of an item's list of what was rated by the same people: whole sets."""
+        return -(-self.neighbours // WAYS) * WAYS if self.stack else WAYS
 
     @property
     def spoken(self) -> int:
@@ -191,6 +203,27 @@ class SolvedItems(NamedTuple):
     time: Array = column("i8", "event clock when it was last solved for, ms; -1: never", fill=-1, merge="last")
 
 
+class RatedUsers(NamedTuple):
+    """One row a user: how far above the mean this user rates, as a damped mean. In quarters of the scale, as all of ratings."""
+
+    sum: Array = column("f4", "sum of weight · (rating - μ - the item's level)")
+    weight: Array = column("f4", "sum of the weights")
+
+
+class RatedItems(NamedTuple):
+    """One row an item: its level, and which other items the same people rated above or below what was expected."""
+
+    sum: Array = column("f8", "sum of weight · (rating - μ - the user's level)", merge="sum")
+    weight: Array = column("f8", "sum of the weights", merge="sum")
+    trend: Array = column("f4", "decayed mean of the last residuals", merge="local")
+    other: Array = column("i4", "item rows, each within the set of places that its hash names; -1: free", "corated",
+                          fill=-1, merge="sum")  # fmt: skip
+    product: Array = column("f4", "sum of weight · x · y over people; x, y: residuals of this item and of the other", "corated",
+                            merge="sum")  # fmt: skip
+    energy: Array = column("f4", "sum of weight · (x² + y²) / 2", "corated", merge="sum")
+    count: Array = column("f4", "sum of the weights", "corated", merge="sum")
+
+
 class Seen(NamedTuple):
     """A block of a chain: 15 item rows and a link, 64 bytes."""
 
@@ -249,6 +282,18 @@ class Blend(NamedTuple):
     catalogue: Array = column("i8", "rows of items met so far", merge="local")
 
 
+class Stack(NamedTuple):
+    """One row: what the stack has learned about weighing, and how well each part foretold lately."""
+
+    weight: Array = column("f8", "what each feature weighs", STACKED, merge="local")
+    inverse: Array = column("f8", "inverse of the features' decayed Gram matrix, row by row (recursive least squares)",
+                            STACKED**2, merge="local")  # fmt: skip
+    squared: Array = column("f8", "decayed sum of each part's squared errors", PARTS, merge="sum")
+    absolute: Array = column("f8", "decayed sum of each part's absolute errors", PARTS, merge="sum")
+    judged: Array = column("i8", "ratings that went into these", merge="sum")
+    serving: Array = column("i4", "the part that predicts", merge="local")
+
+
 class State(NamedTuple):
     """All tables together, as kernels take them."""
 
@@ -259,12 +304,15 @@ class State(NamedTuple):
     audience: Audience
     solved_users: SolvedUsers
     solved_items: SolvedItems
+    rated_users: RatedUsers
+    rated_items: RatedItems
     seen: Seen
     recent: Recent
     partitions: Partitions
     whole: Whole
     grams: Grams
     blend: Blend
+    stack: Stack
 
 
 class Table(NamedTuple):
@@ -273,8 +321,8 @@ class Table(NamedTuple):
     name: str
     axis: Axis
     columns: type[tuple[Any, ...]]
-    blend: bool = False
-    """Only the blend uses it: without the blend it has no rows, in memory or in the store."""
+    needs: str = ""
+    """The dimension without which nobody uses it: while that is 0 it has no rows, in memory or in the store. "": none."""
 
     def items(self) -> list[tuple[str, Column]]:
         """(name, declaration) of every column, in order."""
@@ -286,22 +334,25 @@ TABLES: Final = (
     Table("users", Axis.USER, Users),
     Table("items", Axis.ITEM, Items),
     Table("implicit", Axis.ITEM, Implicit),
-    Table("neighbours", Axis.ITEM, Neighbours, blend=True),
-    Table("audience", Axis.ITEM, Audience, blend=True),
-    Table("solved_users", Axis.USER, SolvedUsers, blend=True),
-    Table("solved_items", Axis.ITEM, SolvedItems, blend=True),
+    Table("neighbours", Axis.ITEM, Neighbours, needs="blend"),
+    Table("audience", Axis.ITEM, Audience, needs="blend"),
+    Table("solved_users", Axis.USER, SolvedUsers, needs="blend"),
+    Table("solved_items", Axis.ITEM, SolvedItems, needs="blend"),
+    Table("rated_users", Axis.USER, RatedUsers, needs="stack"),
+    Table("rated_items", Axis.ITEM, RatedItems, needs="stack"),
     Table("seen", Axis.SEEN, Seen),
     Table("recent", Axis.RECENT, Recent),
     Table("partitions", Axis.PARTITION, Partitions),
     Table("whole", Axis.MODEL, Whole),
-    Table("grams", Axis.MODEL, Grams, blend=True),
-    Table("blend", Axis.MODEL, Blend, blend=True),
+    Table("grams", Axis.MODEL, Grams, needs="blend"),
+    Table("blend", Axis.MODEL, Blend, needs="blend"),
+    Table("stack", Axis.MODEL, Stack, needs="stack"),
 )
 
 
 def in_use(tables: Sequence[Table], dimensions: Dimensions) -> tuple[Table, ...]:
     """Those of `tables` that a model of these dimensions has rows of."""
-    return tuple(table for table in tables if dimensions.blend or not table.blend)
+    return tuple(table for table in tables if not table.needs or getattr(dimensions, table.needs))
 
 
 def row_bytes(table: Table, dimensions: Dimensions) -> int:

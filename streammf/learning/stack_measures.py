@@ -1,0 +1,48 @@
+"""What each part of the stack foretells, event by event: every rating is first foretold by all, then learned from."""
+
+from typing import Final
+
+import numpy as np
+from numba import types
+
+from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, array_type
+from streammf.learning.compiling import kernel
+from streammf.learning.options import LearningOptions
+from streammf.learning.rates import RATES, Rates, rates
+from streammf.learning.room import ROOM, Room, room
+from streammf.learning.slate import SLATE, Slate, slate
+from streammf.learning.stack import foretell, foretell_by_taste, lay_out_person
+from streammf.learning.stacked import learn_stacked
+from streammf.learning.tables import PARTS, Array, State
+from streammf.learning.taste import taste_at
+
+#: Columns of what is foretold: what was served, and every part.
+PREDICTIONS: Final = ("served", "biases", "factors", "stack")
+
+
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, array_type("f8", 2)), allocates=False)
+def _foretell(
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, out: Array
+) -> None:
+    for n in range(len(batch.user)):
+        user = batch.user[n]
+        item = batch.item[n]
+        taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
+        score = np.float32(0.0)
+        for f in range(len(room.z)):
+            score += room.z[f] * state.items.factor[item, f]
+        lay_out_person(state.users, rates, user, slate)
+        foretell(state, rates, user, item, slate)
+        foretell_by_taste(state, item, score, slate)
+        for part in range(PARTS):
+            out[n, 1 + part] = rates.middle + rates.quarter * min(max(slate.foretold[part], -2.0), 2.0)
+        out[n, 0] = out[n, 1 + state.stack.serving[0]]
+        learn_stacked(state, marks, counts, batch, rates, room, slate, n)
+
+
+def foretell_by_parts(state: State, marks: Marks, counts: Array, batch: Batch, options: LearningOptions) -> Array:
+    """Learn from the batch; returns what each rating was expected to be just before: float64 (n, PREDICTIONS)."""
+    out = np.empty((len(batch.user), len(PREDICTIONS)))
+    dimensions = options.dimensions
+    _foretell(state, marks, counts, batch, rates(options), room(dimensions), slate(dimensions), out)
+    return out
