@@ -57,9 +57,11 @@ def alike(state: State, options: LearningOptions, user: int, item: int) -> tuple
     return sum(r * w for r, w in near) / sum(w for _, w in near), sum(r * w for r, w in wide) / sum(w for _, w in wide)
 
 
-def features(state: State, options: LearningOptions, user: int, item: int) -> dict[str, float]:
-    """What is known of a rating that is still to come. Rows may be -1."""
-    score = float(oracles.taste(state, options, user) @ state.items.factor[item]) if min(user, item) >= 0 else 0.0
+def features(state: State, options: LearningOptions, user: int, item: int, vector: Any = None) -> dict[str, float]:
+    """What is known of a rating that is still to come; vector: z_u, where it is not that of now. Rows may be -1."""
+    if vector is None:
+        vector = oracles.taste(state, options, user) if user >= 0 else np.zeros(options.factors)
+    score = float(vector @ state.items.factor[item]) if item >= 0 else 0.0
     of_user = float(state.users.bias[user]) if user >= 0 else 0.0
     of_item = float(state.items.bias[item]) if item >= 0 else 0.0
     known = int(state.users.taught[user]) if user >= 0 else 0
@@ -87,9 +89,9 @@ def features(state: State, options: LearningOptions, user: int, item: int) -> di
     }
 
 
-def foretold(state: State, options: LearningOptions, user: int, item: int) -> tuple[list[float], Any]:
+def foretold(state: State, options: LearningOptions, user: int, item: int, vector: Any = None) -> tuple[list[float], Any]:
     """What biases, factors and the stack expect, in quarters of the scale; and the features."""
-    found = features(state, options, user, item)
+    found = features(state, options, user, item, vector)
     x = np.clip([found[name] for name in FEATURES], -8, 8)
     mean = oracles.mean(state)
     return [mean + found["biased"], mean + found["factored"], mean + float(state.stack.weight[0] @ x)], x

@@ -5,8 +5,8 @@ Rules of this file:
    not exist, and an item that no event has reached yet is no candidate.
 2. "Now" is the event clock. No wall clock.
 3. Scores: ranking, the blend's w·x; without the blend, q·z + log-popularity (negatives were drawn by popularity, so q·z is
-   taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top; with the stack the
-   vectors choose a shortlist (of SHORTLIST more than are asked for, twice as many at least), and what predicts orders it.
+   taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top.
+   With the stack the vectors choose a shortlist (twice what is asked for, and SHORTLIST more), and what predicts orders it.
 4. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
 """
 
@@ -131,7 +131,9 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
         space = room(options.dimensions)
         if user_row >= 0:
             taste(state.users, state.implicit.factor, numbers, space, user_row, int(state.whole.clock[0]))
-        return float(np.clip(_expected(state, options, numbers, space, user_row, np.array([item], np.int32))[0], *options.scale))
+        return float(
+            np.clip(_expected(state, options, numbers, space, user_row, np.array([item], np.int32))[0], *options.scale)
+        )
     score = 0.0
     if user_row >= 0 and item >= 0:
         score = float(user_vector(state, options, user_row) @ state.items.factor[item])

@@ -88,8 +88,8 @@ def note_pair(rated: RatedItems, row: int, place: int, product: Real, energy: Re
 
 @inner
 def note_corated(
-    users: Users, rated: RatedItems, marks: Mark, rates: Rates, user: int, item: int, places: Array, residual: Real, weight: Real,
-    given: Real,
+    users: Users, rated: RatedItems, marks: Mark, rates: Rates, user: int, item: int, places: Array, residual: Real,
+    weight: Real, given: Real,
 ) -> None:  # fmt: skip
     """Note a rating with those before it. places: where `read_corated` found these in the item's list."""
     size = users.history_item.shape[1]

@@ -1,8 +1,7 @@
 """What a user's ratings of some items are expected to be, for answers: by the part of the stack that serves."""
 
-from numba import types
-
 import numpy as np
+from numba import types
 
 from streammf.learning.arguments import FROZEN_STATE, array_type
 from streammf.learning.compiling import kernel

@@ -148,8 +148,9 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Blend: afterwards one in so many events teaches how to weigh."""
 
     stack: bool = True
-    """Rating: beside the vectors learn what items rated alike by the same people and a user's last ratings say, and how to weigh
-    it all; what foretold best lately predicts. Off: vectors and biases alone, for half the time and a fifth of an item's memory."""
+    """Rating: beside the vectors learn damped means, what items rated alike by the same people and a user's last ratings
+    say, and how to weigh it all; what foretold best lately predicts. Off: vectors and biases alone, in two thirds to three
+    quarters of the time and a sixth of an item's memory."""
 
     types: dict[str, Weight] = msgspec.field(default_factory=TYPES.copy)
     """What an event of each type weighs, in loss and popularity. 0: the item is seen, nothing is taught. Others are refused."""

@@ -69,6 +69,15 @@ def start(stack: Stack) -> None:
 
 
 @inner
+def begin(stack: Stack) -> None:
+    """Trust vectors and damped means alike, before the first rating."""
+    if stack.judged[0] == 0:
+        start(stack)
+        stack.weight[0, FACTORED] = 0.5
+        stack.weight[0, BIASED] = 0.5
+
+
+@inner
 def level_of(total: Real, weight: Real, prior: Real) -> Real:
     """A damped mean."""
     return total / (weight + prior)
@@ -220,10 +229,6 @@ def step_stack(stack: Stack, x: Array, gain: Array, error: Real, weight: Real) -
 @inner
 def learn_stack(stack: Stack, slate: Slate, value: Real, weight: Real) -> None:
     """Learn from a rating that was laid out and foretold."""
-    if stack.judged[0] == 0:
-        start(stack)
-        stack.weight[0, FACTORED] = 0.5
-        stack.weight[0, BIASED] = 0.5
     judge(stack, slate.foretold, value, weight)
     step_stack(stack, slate.feature, slate.gain, value - slate.foretold[WHOLE], weight)
 

@@ -19,7 +19,7 @@ from streammf.learning.rates import RATES, Rates
 from streammf.learning.rating import GIVEN, fetch_rehearsal, rating_step, rehearse_ratings, spoken
 from streammf.learning.room import ROOM, Room
 from streammf.learning.slate import SLATE, Slate
-from streammf.learning.stack import foretell, foretell_by_taste, lay_out_person, learn_stack, note_levels
+from streammf.learning.stack import begin, foretell, foretell_by_taste, lay_out_person, learn_stack, note_levels
 from streammf.learning.tables import Array, State
 
 
@@ -29,6 +29,7 @@ def teach_all(
     time: int,
 ) -> None:  # fmt: skip
     """Foretell a rating by all parts, and let all of them learn from it."""
+    begin(state.stack)
     lay_out_person(state.users, rates, user, slate)
     foretell(state, rates, user, item, slate)
     state.whole.value_sum[0] += weight * value
@@ -72,9 +73,7 @@ def learn_stacked(
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE), allocates=False)
-def learn_all_ratings(
-    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate
-) -> None:
+def learn_all_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate) -> None:
     """Learn from every event of the batch, in order."""
     for n in range(len(batch.user)):
         learn_stacked(state, marks, counts, batch, rates, room, slate, n)

@@ -11,7 +11,7 @@ from streammf.learning import answers
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis, State
-from tests import oracles
+from tests import oracles, stack_oracles
 from tests.learning.arrays import batch, model, random_log, read_only
 
 ITEMS = 60
@@ -28,7 +28,7 @@ def taught(objective: Any, **choice: Any) -> tuple[State, Array, LearningOptions
     return read_only(made.state), made.counts, options
 
 
-def scores(state: State, options: LearningOptions, vector: Array, items: Array) -> dict[int, float]:
+def scores(state: State, options: LearningOptions, vector: Array, items: Array, user: int = -1) -> dict[int, float]:
     """What `recommend` orders by, for each of these items."""
     found = {}
     for i in items.tolist():
@@ -36,6 +36,9 @@ def scores(state: State, options: LearningOptions, vector: Array, items: Array) 
         if options.objective == "ranking":
             fade = np.log(2) / (options.popularity_half_life * oracles.DAY) * float(state.whole.clock[0])
             found[i] = score + max(float(state.items.log_popularity[i]) - fade, np.log(0.05))
+        elif options.stacks:
+            parts, _ = stack_oracles.foretold(state, options, user, i, vector.astype("f8"))
+            found[i] = parts[int(state.stack.serving[0])]
         else:
             found[i] = score + float(state.items.bias[i])
     return found
@@ -45,15 +48,15 @@ def met(state: State) -> Array:
     return np.flatnonzero(state.items.events)
 
 
-@pytest.mark.parametrize("objective", ["ranking", "rating"])
+@pytest.mark.parametrize(("objective", "stack"), [("ranking", False), ("rating", False), ("rating", True)])
 @pytest.mark.parametrize("k", [1, 7, 100])
-def test_a_recommendation_is_the_best_of_a_full_sort(objective: Any, k: int) -> None:
-    state, counts, options = taught(objective)
+def test_a_recommendation_is_the_best_of_a_full_sort(objective: Any, stack: bool, k: int) -> None:
+    state, counts, options = taught(objective, stack=stack)
     for user in range(6):
         exclude = answers.seen_items(state, user)[::2]
         ranked = answers.recommend(state, counts, options, user, NONE, k, exclude)
         vector = answers.user_vector(state, options, user)
-        wanted = scores(state, options, vector, np.setdiff1d(met(state), exclude))
+        wanted = scores(state, options, vector, np.setdiff1d(met(state), exclude), user)
         assert ranked.rows.tolist() == oracles.ranked(wanted, k)
         assert ranked.personal
         assert np.all(np.diff(ranked.scores) <= 0)
@@ -162,7 +165,7 @@ def test_similar_items_point_the_same_way() -> None:
 
 
 def test_a_predicted_rating_stays_on_the_scale_and_falls_back_on_what_is_known() -> None:
-    options = LearningOptions(objective="rating", factors=4, scale=(0.0, 10.0))
+    options = LearningOptions(objective="rating", factors=4, scale=(0.0, 10.0), stack=False)
     made = model(options, users=3, items=4, events=200)
     learner(options)(*made, batch(np.arange(200) % 2, np.arange(200) % 3, value=np.full(200, 10.0)))
     state = read_only(made.state)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis, State
-from tests import blend_oracles, oracles
+from tests import blend_oracles, oracles, stack_oracles
 from tests.learning.arrays import Model, batch, copied, model, part, random_log
 
-#: What can be learned: both objectives, and ranking with everything that the blend weighs.
-OBJECTIVES = ("ranking", "rating", "blend")
+#: What can be learned: both objectives, and each with everything that blend and stack weigh.
+OBJECTIVES = ("ranking", "rating", "blend", "stack")
 #: What the blend adds; lists and rings short enough that places are taken over.
 BLEND: dict[str, Any] = {
     "neighbours": 4,
@@ -31,7 +31,9 @@ def chosen(objective: str, **choice: Any) -> LearningOptions:
     """The options of a case."""
     if objective == "blend":
         return LearningOptions(blend=True, **{**BLEND, **choice})
-    return LearningOptions(objective=objective, blend=False, **choice)  # type: ignore[arg-type]
+    if objective == "stack":
+        return LearningOptions(objective="rating", neighbours=4, **choice)
+    return LearningOptions(objective=objective, blend=False, stack=False, **choice)  # type: ignore[arg-type]
 
 
 #: Every decay on, short enough to matter on a log of a few hundred days; rings short enough to wrap.
@@ -50,6 +52,7 @@ ORACLES: dict[str, Any] = {
     "ranking": oracles.learn_choices,
     "rating": oracles.learn_ratings,
     "blend": blend_oracles.learn_all,
+    "stack": stack_oracles.learn_ratings,
 }
 
 
@@ -71,7 +74,7 @@ def assert_close(state: State, expected: State, of_weights: float = 1e-4) -> Non
             label = f"{name}.{column}"
             if name == "blend":
                 np.testing.assert_allclose(got, want, rtol=1e-3, atol=of_weights, err_msg=label)
-            elif got.dtype == np.float32 or name == "grams":
+            elif got.dtype == np.float32 or name in ("grams", "rated_items", "stack"):
                 np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5, err_msg=label)
             elif got.dtype == np.float64:
                 np.testing.assert_allclose(got, want, rtol=1e-6, err_msg=label)
@@ -130,12 +133,14 @@ def test_batch_borders_change_no_bit(objective: Any, seed: int, cuts: list[int])
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_one_event_at_a_time_is_the_same_as_all_at_once(objective: Any) -> None:
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_batches_of_any_size_are_the_same_as_all_at_once(objective: Any, size: int) -> None:
     options = chosen(objective, **DECAYS)
-    log = random_log(seed=5, events=150)
-    whole, single = learned(options, log), learned(options, log, list(range(150)))
-    assert whole.state.items.factor.tobytes() == single.state.items.factor.tobytes()
-    assert whole.state.users.factor.tobytes() == single.state.users.factor.tobytes()
+    log = random_log(seed=5, events=1500 if size > 1 else 150)
+    whole, cut = learned(options, log), learned(options, log, list(range(0, len(log.user), size)))
+    for table, other in zip(whole.state, cut.state, strict=True):
+        for column, same in zip(table, other, strict=True):
+            assert column.tobytes() == same.tobytes()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

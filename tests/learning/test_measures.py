@@ -13,8 +13,9 @@ EVENTS = 150
 NONE = np.empty(0, np.int32)
 
 
-def test_foretold_ratings_are_the_predictions_before_each_event() -> None:
-    options = LearningOptions(objective="rating", factors=4, history=5)
+@pytest.mark.parametrize("stack", [False, True])
+def test_foretold_ratings_are_the_predictions_before_each_event(stack: bool) -> None:
+    options = LearningOptions(objective="rating", factors=4, history=5, stack=stack)
     log = random_log(seed=1, events=EVENTS)
     measured = model(options, users=7, items=12, events=EVENTS, partitions=2)
     foretold = foretell_ratings(*measured, log, options)

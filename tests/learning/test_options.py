@@ -52,5 +52,13 @@ def test_a_ranking_user_takes_at_most_600_bytes_with_and_without_the_blend() -> 
     assert [bytes_a_row(Axis.USER, LearningOptions(blend=blend)) for blend in (False, True)] == [544, 556]
 
 
+def test_the_stack_costs_a_user_8_bytes_and_an_item_its_list_and_nothing_when_it_is_off() -> None:
+    ratings = [LearningOptions(objective="rating", stack=stack) for stack in (False, True)]
+    assert [bytes_a_row(Axis.USER, options) for options in ratings] == [928, 936]
+    assert [bytes_a_row(Axis.ITEM, options) for options in ratings] == [292, 292 + 20 + 16 * 104]
+    off, ranking = ratings[0].dimensions, LearningOptions().dimensions
+    assert off._replace(history=32, recent=20_000) == ranking
+
+
 def test_without_the_blend_an_item_has_nothing_of_it() -> None:
     assert bytes_a_row(Axis.ITEM, LearningOptions(blend=False)) == 292
