@@ -48,8 +48,8 @@ def alike(state: State, options: LearningOptions, user: int, item: int) -> tuple
     near, wide, rated = [(0.0, 0.05)], [(0.0, 0.5)], state.rated_items
     for other, residual in past(state, options, user):
         for place in ways(state, other):
-            if other != item and rated.other[item, place] == other and rated.count[item, place] >= 2:
-                count = float(rated.count[item, place])
+            if other != item and rated.other[item, place] == other and rated.support[item, place] >= 2:
+                count = float(rated.support[item, place])
                 like = float(rated.product[item, place]) / (float(rated.energy[item, place]) + 1e-6) * count / (count + 100)
                 if like > 0:
                     near.append((residual, like**2))
@@ -133,9 +133,9 @@ def take_place(rated: Any, state: State, row: int, other: int) -> int:
     held = [place for place in places if rated.other[row, place] == other]
     if held:
         return held[0]
-    place = min(places, key=lambda at: (float(rated.count[row, at]), at))
+    place = min(places, key=lambda at: (float(rated.support[row, at]), at))
     rated.other[row, place] = other
-    rated.count[row, place] /= 2
+    rated.support[row, place] /= 2
     rated.product[row, place] = rated.energy[row, place] = 0.0
     return place
 
@@ -149,7 +149,7 @@ def note_pairs(state: State, options: LearningOptions, user: int, item: int, res
                 place = take_place(rated, state, row, entry)
                 rated.product[row, place] += weight * residual * before
                 rated.energy[row, place] += weight * (residual**2 + before**2) / 2
-                rated.count[row, place] += weight
+                rated.support[row, place] += weight
 
 
 def note_levels(state: State, user: int, item: int, value: float, weight: float, residual: float) -> None:

@@ -34,6 +34,7 @@ SAID: Final[dict[Setting, dict[str, str | float]]] = {
         "bias_regularisation": 0.0,
         "user_half_life": 0.0,
         "late_half_life": 0.0,
+        "stack": False,
     },
     "rating": {"objective": "rating"},
     "ranking": {"objective": "ranking"},

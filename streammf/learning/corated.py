@@ -19,6 +19,7 @@ from streammf.learning.compiling import inner
 from streammf.learning.history import before, newest
 from streammf.learning.marks import mark
 from streammf.learning.rates import Rates
+from streammf.learning.rating import GIVEN
 from streammf.learning.tables import WAYS, Array, RatedItems, Users
 
 WINDOW: Final = 16
@@ -61,7 +62,7 @@ def take_place(rated: RatedItems, row: int, other: int) -> int:
     found = place_in(others, other)
     if found >= 0:
         return found
-    counts = rated.count[row]
+    counts = rated.support[row]
     first = set_of(other, len(others))
     found = first
     for place in range(first + 1, first + WAYS):
@@ -79,17 +80,17 @@ def note_pair(rated: RatedItems, row: int, place: int, product: Real, energy: Re
     """Add to the sums at a place of a list."""
     rated.product[row, place] += np.float32(weight * product)
     rated.energy[row, place] += np.float32(weight * energy)
-    rated.count[row, place] += np.float32(weight)
-    if rated.count[row, place] > MOST_COUNT:
+    rated.support[row, place] += np.float32(weight)
+    if rated.support[row, place] > MOST_COUNT:
         rated.product[row, place] *= np.float32(0.5)
         rated.energy[row, place] *= np.float32(0.5)
-        rated.count[row, place] *= np.float32(0.5)
+        rated.support[row, place] *= np.float32(0.5)
 
 
 @inner
 def note_corated(
     users: Users, rated: RatedItems, marks: Mark, rates: Rates, user: int, item: int, places: Array, residual: Real,
-    weight: Real, given: Real,
+    weight: Real,
 ) -> None:  # fmt: skip
     """Note a rating with those before it. places: where `read_corated` found these in the item's list."""
     size = users.history_item.shape[1]
@@ -97,7 +98,7 @@ def note_corated(
     for back in range(min(users.taught[user], rates.history, WINDOW)):
         other = users.history_item[user, at]
         if other != item:
-            y = users.history_value[user, at] - given
+            y = users.history_value[user, at] - GIVEN
             product = residual * y
             energy = 0.5 * (residual * residual + y * y)
             place = places[back]
@@ -111,9 +112,7 @@ def note_corated(
 
 
 @inner
-def read_corated(
-    users: Users, rated: RatedItems, rates: Rates, user: int, item: int, given: Real, places: Array
-) -> tuple[Real, Real]:
+def read_corated(users: Users, rated: RatedItems, rates: Rates, user: int, item: int, places: Array) -> tuple[Real, Real]:
     """What the user's last ratings let expect of an item, by likeness squared and by likeness. Writes where each stands."""
     size = users.history_item.shape[1]
     at = newest(users.taught[user], size)
@@ -126,10 +125,10 @@ def read_corated(
         other = users.history_item[user, at]
         place = place_in(others, other) if other != item else -1
         places[back] = place
-        if place >= 0 and rated.count[item, place] >= FEWEST and rated.product[item, place] > 0:
-            count = np.float64(rated.count[item, place])
+        if place >= 0 and rated.support[item, place] >= FEWEST and rated.product[item, place] > 0:
+            count = np.float64(rated.support[item, place])
             like = rated.product[item, place] / (rated.energy[item, place] + TINY) * count / (count + PRIOR)
-            y = users.history_value[user, at] - given
+            y = users.history_value[user, at] - GIVEN
             wide += like * y
             wide_weight += like
             near += like * like * y
@@ -144,7 +143,7 @@ def fetch_corated(rated: RatedItems, row: int) -> None:
     fetch(rated.other, row)
     fetch(rated.product, row)
     fetch(rated.energy, row)
-    fetch(rated.count, row)
+    fetch(rated.support, row)
 
 
 @inner
@@ -158,5 +157,5 @@ def fetch_back(users: Users, rated: RatedItems, rates: Rates, user: int, item: i
         fetch_place(rated.other, other, place)
         fetch_place(rated.product, other, place)
         fetch_place(rated.energy, other, place)
-        fetch_place(rated.count, other, place)
+        fetch_place(rated.support, other, place)
         at = before(at, size)

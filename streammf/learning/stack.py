@@ -139,7 +139,7 @@ def foretell(state: State, rates: Rates, user: int, item: int, slate: Slate) -> 
         x[ITEM_NEW] = bias / np.sqrt(1.0 + known)
     x[BIASED_NEW] = x[BIASED] / np.sqrt(1.0 + known)
     if user >= 0 and item >= 0:
-        x[ALIKE], x[ALIKE_WIDE] = read_corated(state.users, state.rated_items, rates, user, item, GIVEN, slate.place)
+        x[ALIKE], x[ALIKE_WIDE] = read_corated(state.users, state.rated_items, rates, user, item, slate.place)
 
 
 @inner
@@ -208,7 +208,7 @@ def step_stack(stack: Stack, x: Array, gain: Array, error: Real, weight: Real) -
         start(stack)
         return
     error = min(max(error, -MOST_ERROR), MOST_ERROR)
-    scale = FORGET / (weight * (1.0 + ABSOLUTE / max(abs(error), LEAST_ERROR))) + spread
+    scale = FORGET / (weight * (1.0 + ABSOLUTE / max(error, -error, LEAST_ERROR))) + spread
     for f in range(size):
         moved = stack.weight[0, f] + gain[f] / scale * error
         stack.weight[0, f] = min(max(moved, -MOST_WEIGHT), MOST_WEIGHT)

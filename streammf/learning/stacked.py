@@ -8,7 +8,7 @@ Rules of this file:
 from numba import types
 
 from streammf.learning.ahead import fetch_users
-from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks
+from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
 from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.corated import fetch_back, fetch_corated, note_corated
@@ -25,7 +25,7 @@ from streammf.learning.tables import Array, State
 
 @inner
 def teach_all(
-    state: State, marks: Marks, rates: Rates, room: Room, slate: Slate, user: int, item: int, value: float, weight: float,
+    state: State, marks: Marks, rates: Rates, room: Room, slate: Slate, user: int, item: int, value: Real, weight: Real,
     time: int,
 ) -> None:  # fmt: skip
     """Foretell a rating by all parts, and let all of them learn from it."""
@@ -38,7 +38,7 @@ def teach_all(
     foretell_by_taste(state, item, score, slate)
     learn_stack(state.stack, slate, value, weight)
     said = spoken(state, user, item, value)
-    note_corated(state.users, state.rated_items, marks.rated_items, rates, user, item, slate.place, said - GIVEN, weight, GIVEN)
+    note_corated(state.users, state.rated_items, marks.rated_items, rates, user, item, slate.place, said - GIVEN, weight)
     note_levels(state, user, item, value, weight, said - GIVEN)
     mark(marks.rated_users, user, 0.0)
     mark(marks.rated_items, item, 0.0)

@@ -221,7 +221,7 @@ class RatedItems(NamedTuple):
     product: Array = column("f4", "sum of weight · x · y over people; x, y: residuals of this item and of the other", "corated",
                             merge="sum")  # fmt: skip
     energy: Array = column("f4", "sum of weight · (x² + y²) / 2", "corated", merge="sum")
-    count: Array = column("f4", "sum of the weights", "corated", merge="sum")
+    support: Array = column("f4", "sum of the weights: how many people", "corated", merge="sum")
 
 
 class Seen(NamedTuple):

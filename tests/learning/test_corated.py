@@ -24,7 +24,7 @@ def learned(users: Any, items: Any, values: Any, **choice: Any) -> Model:
 def listed(rated: RatedItems, row: int) -> dict[int, tuple[float, float, float]]:
     """An item's list: item → product, energy, count."""
     return {
-        int(other): (float(rated.product[row, n]), float(rated.energy[row, n]), float(rated.count[row, n]))
+        int(other): (float(rated.product[row, n]), float(rated.energy[row, n]), float(rated.support[row, n]))
         for n, other in enumerate(rated.other[row])
         if other >= 0
     }

@@ -37,7 +37,8 @@ def taught(stack: Stack, features: Array, values: Array, weight: float = 1.0) ->
 
 
 def inverse_of(stack: Stack) -> Array:
-    return stack.inverse[0].reshape(STACKED, STACKED)
+    found: Array = stack.inverse[0].reshape(STACKED, STACKED)
+    return found
 
 
 def test_weights_are_those_of_weighted_ridge_regression() -> None:
@@ -151,7 +152,7 @@ def test_switched_off_the_vectors_are_the_same_and_the_tables_untouched() -> Non
     np.testing.assert_array_equal(with_stack.items.factor, without.items.factor)
     assert with_stack.stack.judged[0] > 0
     assert without.stack.judged[0] == 0
-    assert not without.rated_items.count.any()
+    assert not without.rated_items.support.any()
 
 
 def test_recommended_ratings_are_those_that_are_predicted() -> None:
