@@ -55,6 +55,6 @@ def variables(setting: Setting, address: str, topic: str, folder: Path, live: Pa
         "store__path": str(folder / "store"),
         "live__path": str(live),
         "learning__factors": str(FACTORS),
-        **{f"learning__{name}": str(value) for name, value in SAID[setting].items()},
+        **{f"learning__{name}": str(value).lower() for name, value in SAID[setting].items()},  # true and false are lower case
     }
     return {f"STREAMMF_{name}".upper(): value for name, value in said.items()}
