@@ -40,7 +40,7 @@ FASTMATH = {"contract", "arcp", "nsz", "reassoc", "afn"}
 #: Rooms with kernels in them.
 KERNEL_ROOMS = ("learning", "state", "trainer")
 
-Part = Literal["any", "ranking", "blend", "rating", "measuring"]
+Part = Literal["any", "ranking", "blend", "rating", "stack", "measuring"]
 """Who uses a kernel: everybody; a learner, or who answers from what it learned; who measures."""
 
 #: numba's stubs know only part of what these take.

@@ -181,8 +181,10 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return dimensions._replace(blend=1, neighbours=self.neighbours, peers=self.peers)
 
     @property
-    def part(self) -> Literal["ranking", "blend", "rating"]:
+    def part(self) -> Literal["ranking", "blend", "rating", "stack"]:
         """Whose kernels learn and answer."""
+        if self.stacks:
+            return "stack"
         return "blend" if self.blends else self.objective
 
     @property

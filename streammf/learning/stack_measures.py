@@ -7,11 +7,11 @@ from numba import types
 
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, array_type
 from streammf.learning.compiling import kernel
+from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.room import ROOM, Room, room
 from streammf.learning.slate import SLATE, Slate, slate
-from streammf.learning.stack import foretell, foretell_by_taste, lay_out_person
 from streammf.learning.stacked import learn_stacked
 from streammf.learning.tables import PARTS, Array, State
 from streammf.learning.taste import taste_at
@@ -20,7 +20,7 @@ from streammf.learning.taste import taste_at
 PREDICTIONS: Final = ("served", "biases", "factors", "stack")
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, array_type("f8", 2)), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, array_type("f8", 2)), allocates=False, part="measuring")
 def _foretell(
     state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, out: Array
 ) -> None:

@@ -13,13 +13,14 @@ from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.corated import fetch_back, fetch_corated, note_corated
 from streammf.learning.draws import event_key
+from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person, note_levels
 from streammf.learning.history import push_history
 from streammf.learning.marks import mark
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.rating import GIVEN, fetch_rehearsal, rating_step, rehearse_ratings, spoken
 from streammf.learning.room import ROOM, Room
 from streammf.learning.slate import SLATE, Slate
-from streammf.learning.stack import begin, foretell, foretell_by_taste, lay_out_person, learn_stack, note_levels
+from streammf.learning.stack import begin, learn_stack
 from streammf.learning.tables import Array, State
 
 
@@ -72,7 +73,7 @@ def learn_stacked(
         rehearse_ratings(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE), allocates=False)
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE), allocates=False, part="stack")
 def learn_all_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate) -> None:
     """Learn from every event of the batch, in order."""
     for n in range(len(batch.user)):

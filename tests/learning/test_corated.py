@@ -79,7 +79,7 @@ def test_a_full_set_lets_the_least_counted_go_to_a_newcomer_who_inherits_half_it
 def test_sums_are_halved_before_a_count_grows_past_exactness() -> None:
     rated = model(LearningOptions(objective="rating", factors=2), 1, 3, 1).state.rated_items
     place = take_place(rated, 0, 1)
-    for _ in range(10_000):
+    for _ in range(5_000):
         note_pair(rated, 0, place, 1.0, 2.0, 1.0)
     product, energy, count = listed(rated, 0)[1]
     assert count <= 4096
