@@ -75,7 +75,7 @@ def ended(pid: int) -> int:
 
 def main() -> None:
     """Try whatever stdin says."""
-    ready("blend", "rating")
+    ready("blend", "stack")
     for line in sys.stdin:
         one = msgspec.json.decode(line, type=Try)
         pid = os.fork()
