@@ -7,7 +7,8 @@ Rules of this file:
 3. Scores: ranking, the blend's w·x; without the blend, q·z + log-popularity (negatives were drawn by popularity, so q·z is
    taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top.
    With the stack the vectors choose a shortlist (twice what is asked for, and SHORTLIST more), and what predicts orders it.
-4. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
+4. The guard (guard.py) may let a simple method serve in the model's place: lists and scores are then that method's.
+5. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
 """
 
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ def recommend_many(state: State, counts: Array, options: LearningOptions, asked:
         return _blend_many(state, counts, options, asked)
     numbers = rates(options)
     space = room(options.dimensions)
+    if _popularity_serves(state, options):
+        return _popular_to_all(state, counts, numbers, asked)
     vectors = np.empty((len(asked), options.factors), np.float32)
     personal = [_write_vector(state, numbers, space, one, out) for one, out in zip(asked, vectors, strict=True)]
     knowing = [n for n, has_taste in enumerate(personal) if has_taste]
@@ -135,7 +138,7 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
             np.clip(_expected(state, options, numbers, space, user_row, np.array([item], np.int32))[0], *options.scale)
         )
     score = 0.0
-    if user_row >= 0 and item >= 0:
+    if user_row >= 0 and item >= 0 and not _popularity_serves(state, options):
         score = float(user_vector(state, options, user_row) @ state.items.factor[item])
     if options.objective == "ranking":
         log_popularity = state.items.log_popularity[item] if item >= 0 else -np.inf
@@ -193,6 +196,23 @@ def _blend_many(state: State, counts: Array, options: LearningOptions, asked: Se
         answering.list(one) if something and answering else Ranked(*next(popular_ones), personal=False)
         for one, something in zip(asked, known, strict=True)
     ]
+
+
+def _popularity_serves(state: State, options: LearningOptions) -> bool:
+    """Whether the guard lets popularity serve in place of a model without a blend."""
+    return options.objective == "ranking" and not options.blends and bool(state.measures.serving[0] > 0)
+
+
+def _popular_to_all(state: State, counts: Array, numbers: Rates, asked: Sequence[Asked]) -> list[Ranked]:
+    """Popular items for each who asked; `personal` still says whether anything is known of them."""
+    found = _scan(state, counts, numbers, np.empty((len(asked), 0), np.float32), 0.0, 1.0, asked)
+    lists = []
+    for one, (rows, scores) in zip(asked, found, strict=True):
+        known = bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(one.history) > 0
+        shares = np.zeros((len(rows), len(SOURCES)), np.float32)
+        shares[:, SOURCES.index("popular")] = 1.0
+        lists.append(Ranked(rows, scores, known, shares if known else None))
+    return lists
 
 
 def _fade(state: State, numbers: Rates) -> float:

@@ -18,8 +18,10 @@ from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk
 from streammf.learning.draws import event_key
 from streammf.learning.history import push_history, recall_past, tied
+from streammf.learning.judged_blend import measure_blend, note_tops
 from streammf.learning.least_squares import BENCH, Bench, learn_squares
 from streammf.learning.neighbours import note_neighbours
+from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.ranking import fetch_items, fetch_rehearsal, ranking_step, rehearse_choices
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
@@ -89,10 +91,17 @@ def ask_for_next(state: State, marks: Marks, rates: Rates, batch: Batch, n: int)
         fetch_rings(state, user, item)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH), allocates=False, part="blend")
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH, JURY), allocates=False, part="blend")
 def learn_all(
-    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, desk: Desk, bench: Bench
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, desk: Desk, bench: Bench, jury: Jury
 ) -> None:
-    """Learn from every event of the batch, in order."""
+    """Learn from every event of the batch, in order; a share of them is foretold first."""
     for n in range(len(batch.user)):
+        item = batch.item[n]
+        if rates.measure > 0 and batch.weight[n] > 0 and state.items.events[item] > 0:
+            key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+            if measured(state, rates, key):
+                measure_blend(state, rates, room, desk, jury, batch.user[n], item, key)
         learn_blended(state, marks, counts, batch, rates, room, desk, bench, n)
+        if rates.measure > 0 and batch.weight[n] > 0:
+            note_tops(state, item)

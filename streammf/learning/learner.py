@@ -12,13 +12,14 @@ from streammf.learning.blended import learn_all
 from streammf.learning.desk import desk
 from streammf.learning.least_squares import bench
 from streammf.learning.options import LearningOptions
+from streammf.learning.prequential import jury, most_measured
 from streammf.learning.ranking import learn_choices
 from streammf.learning.rates import rates
 from streammf.learning.rating import learn_ratings
 from streammf.learning.room import room
 from streammf.learning.slate import slate
 from streammf.learning.stacked import learn_all_ratings
-from streammf.learning.tables import Array, State
+from streammf.learning.tables import FEATURES, HORIZONS, Array, State
 
 Learner = Callable[[State, Marks, Array, Batch], None]
 
@@ -33,12 +34,15 @@ def learner(options: LearningOptions) -> Learner:
         return blended(options)
     if options.stacks:
         return stacked(options)
-    kernel = learn_ratings if options.objective == "rating" else learn_choices
     numbers = rates(options)
-    space = room(options.dimensions)
+    space, table = room(options.dimensions), desk(options.dimensions, most_measured(1))
+    judging = jury(len(table.row), FEATURES)
 
     def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
-        kernel(state, marks, counts, batch, numbers, space)
+        if options.objective == "rating":
+            learn_ratings(state, marks, counts, batch, numbers, space, judging)
+        else:
+            learn_choices(state, marks, counts, batch, numbers, space, table, judging)
 
     return learn
 
@@ -46,10 +50,12 @@ def learner(options: LearningOptions) -> Learner:
 def blended(options: LearningOptions) -> Learner:
     """The same with all that the blend weighs."""
     numbers = rates(options)
-    space, table, solving = room(options.dimensions), desk(options.dimensions), bench(options.dimensions)
+    dimensions = options.dimensions
+    space, table, solving = room(dimensions), desk(dimensions, most_measured(HORIZONS)), bench(dimensions)
+    judging = jury(len(table.row), FEATURES)
 
     def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
-        learn_all(state, marks, counts, batch, numbers, space, table, solving)
+        learn_all(state, marks, counts, batch, numbers, space, table, solving, judging)
 
     return learn
 

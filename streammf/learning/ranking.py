@@ -17,9 +17,12 @@ from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Mark
 from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.bounds import bounded
 from streammf.learning.compiling import inner, kernel
+from streammf.learning.desk import DESK, Desk
 from streammf.learning.draws import below, draw, event_key
 from streammf.learning.history import gather, push_history, teach_history, weigh_history
+from streammf.learning.judged_factors import measure_factors, note_most_popular
 from streammf.learning.marks import mark
+from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.tables import Array, State
@@ -141,8 +144,17 @@ def learn_choice(state: State, marks: Marks, counts: Array, batch: Batch, rates:
         rehearse_choices(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False, part="ranking")
-def learn_choices(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room) -> None:
-    """Learn from every event of the batch, in order."""
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, JURY), allocates=False, part="ranking")
+def learn_choices(
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, desk: Desk, jury: Jury
+) -> None:
+    """Learn from every event of the batch, in order; a share of them is foretold first."""
     for n in range(len(batch.user)):
+        item = batch.item[n]
+        if rates.measure > 0 and batch.weight[n] > 0 and state.items.events[item] > 0:
+            key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+            if measured(state, rates, key):
+                measure_factors(state, rates, room, desk, jury, batch.user[n], item, key)
         learn_choice(state, marks, counts, batch, rates, room, n)
+        if rates.measure > 0 and batch.weight[n] > 0:
+            note_most_popular(state, item)

@@ -30,6 +30,8 @@ class Rates(NamedTuple):
     """0: the vectors of ranking are not stepped."""
     squares: int
     """0: the vectors of least squares are not solved for."""
+    measure: int
+    """One event in so many is measured; 0: none."""
     user: float
     item: float
     implicit: float
@@ -44,13 +46,15 @@ class Rates(NamedTuple):
     late_decay: float
     neighbour_decay: float
     solved_decay: float
+    measure_fade: float
+    """What is left of a measured event's weight when another is measured."""
     middle: float
     """The middle of the rating scale."""
     quarter: float
     """A quarter of its length: the unit of everything learned about ratings, so that rates mean the same on every scale."""
 
 
-RATES = tuple_type([types.int64] * 9 + [types.float64] * 16, Rates)
+RATES = tuple_type([types.int64] * 10 + [types.float64] * 17, Rates)
 
 
 def decay(days: float) -> float:
@@ -81,6 +85,7 @@ def rates(options: LearningOptions) -> Rates:
         features=features(options),
         gradient=int(options.gradient),
         squares=int(options.least_squares),
+        measure=int(options.measure_every),
         user=float(options.user_rate),
         item=float(options.item_rate),
         implicit=float(options.history_rate),
@@ -95,6 +100,7 @@ def rates(options: LearningOptions) -> Rates:
         late_decay=decay(options.late_half_life),
         neighbour_decay=decay(options.neighbour_half_life),
         solved_decay=decay(options.solved_half_life),
+        measure_fade=0.5 ** (1.0 / options.measure_window),
         middle=(low + high) / 2,
         quarter=(high - low) / 4,
     )

@@ -16,8 +16,10 @@ from streammf.learning.bounds import MOST_ERROR, bounded
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.draws import below, draw, event_key
 from streammf.learning.history import gather, push_history, teach_history, weigh_history
+from streammf.learning.judged_factors import measure_rating
 from streammf.learning.marks import mark
 from streammf.learning.mean import mean_rating
+from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.tables import Array, State
@@ -134,8 +136,11 @@ def learn_rating(state: State, marks: Marks, counts: Array, batch: Batch, rates:
         rehearse_ratings(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM), allocates=False, part="rating")
-def learn_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room) -> None:
-    """Learn from every event of the batch, in order."""
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, JURY), allocates=False, part="rating")
+def learn_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, jury: Jury) -> None:
+    """Learn from every event of the batch, in order; a share of them is foretold first."""
     for n in range(len(batch.user)):
+        if rates.measure > 0 and batch.weight[n] > 0:
+            if measured(state, rates, event_key(rates.seed, batch.partition[n], batch.offset[n])):
+                measure_rating(state, rates, room, jury, batch.user[n], batch.item[n], batch.value[n])
         learn_rating(state, marks, counts, batch, rates, room, n)

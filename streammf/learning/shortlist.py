@@ -5,7 +5,8 @@ Rules of this file:
    for and no fewer than SCANNED. The scan goes by all that is known of an item for which neither neighbours nor peers speak,
    its logs taken quickly: what is not on the list has less of everything together.
 2. Read-only state, which a trainer may change meanwhile: rows that the caller's counts do not cover are no candidates.
-3. Order: the higher score, then the lower row. A score that is no number is no candidate.
+3. While the guard lets a simple method serve, its weights stand in for the blend's: the rest is the same.
+4. Order: the higher score, then the lower row. A score that is no number is no candidate.
 """
 
 from typing import Final, NamedTuple
@@ -32,6 +33,7 @@ from streammf.learning.features import (
 )
 from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
+from streammf.learning.methods import write_method
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.readings import read_neighbours, read_peers
 from streammf.learning.room import ROOM, Room, spaced
@@ -238,6 +240,7 @@ def list_blended(
         lay_out(state, rates, room, desk, user, held)
     else:
         lay_out_visitor(state, rates, room, desk, bench, held)
+    write_method(state.measures.serving[0], desk)
     if only < 0:
         scan(state, desk, count, excluded, places)
         put_scanned(desk, count, places)

@@ -45,6 +45,13 @@ STACKED: Final = 14
 PARTS: Final = 3
 #: Places among which an item of a list of ratings' likeness may stand.
 WAYS: Final = 8
+#: Places for methods whose measures are kept (methods.py names them), measures of each, most popular items kept, and the last
+#: lists of those that were measured.
+METHODS: Final = 10
+MEASURES: Final = 3
+TOPS: Final = 128
+LISTS: Final = 128
+LISTED: Final = 10
 
 
 class Dimensions(NamedTuple):
@@ -294,6 +301,29 @@ class Stack(NamedTuple):
     serving: Array = column("i4", "the part that predicts", merge="local")
 
 
+class Measures(NamedTuple):
+    """One row: how good the model and each simple method were, foretelling events before they were learned from."""
+
+    counted: Array = column("i8", "events measured", merge="sum")
+    stands_for: Array = column("f8", "events that these stand for, together", merge="sum")
+    recent: Array = column("f8", "decayed number of measured events", merge="local")
+    recent_square: Array = column("f8", "decayed sum of the squares of their weights", merge="local")
+    total: Array = column("f8", "sum of what each stands for · its measures, method by method", METHODS * MEASURES, merge="sum")
+    window: Array = column("f8", "decayed sum of the same", METHODS * MEASURES, merge="local")
+    apart: Array = column("f8", "decayed sum of the squared difference of the first measure of two methods", METHODS * METHODS,
+                          merge="local")  # fmt: skip
+    serving: Array = column("i4", "the method that answers come from (methods.py); 0: the model itself", merge="local")
+    switched: Array = column("i8", "how often that changed", merge="local")
+    since: Array = column("i8", "events applied when it changed last", merge="local")
+    catalogue: Array = column("i8", "rows of items met so far", merge="local")
+    top: Array = column("i4", "the most popular items at each half-life, in no order", HORIZONS * TOPS, fill=-1, merge="local")
+    bar: Array = column("f8", "no more than the least popularity among these, as it is stored", HORIZONS, fill=-np.inf,
+                        merge="local")  # fmt: skip
+    lists: Array = column("i8", "lists that were measured", merge="sum")
+    listed: Array = column("i4", "items of the last of them; the n-th stands at n % LISTS", LISTS * LISTED, fill=-1,
+                           merge="local")  # fmt: skip
+
+
 class State(NamedTuple):
     """All tables together, as kernels take them."""
 
@@ -313,6 +343,7 @@ class State(NamedTuple):
     grams: Grams
     blend: Blend
     stack: Stack
+    measures: Measures
 
 
 class Table(NamedTuple):
@@ -347,6 +378,7 @@ TABLES: Final = (
     Table("grams", Axis.MODEL, Grams, needs="blend"),
     Table("blend", Axis.MODEL, Blend, needs="blend"),
     Table("stack", Axis.MODEL, Stack, needs="stack"),
+    Table("measures", Axis.MODEL, Measures),
 )
 
 
