@@ -23,6 +23,7 @@ from streammf.learning import answers
 from streammf.learning.arguments import frozen
 from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
+from streammf.learning.standing import Standing, standing
 from streammf.learning.tables import Array, Axis, State
 from streammf.state import snapshots
 from streammf.state.changes import Copier
@@ -142,6 +143,11 @@ class Recommender:
         with self._turn:
             view = self._view()
             return float(answers.predict(view.state, view.counts, self.options, view.user_row(user), view.item_row(item)))
+
+    def quality(self) -> Standing:
+        """How good the model and each simple method are, measured on a share of the events before they were learned from."""
+        with self._turn:
+            return standing(self._view().state, self.options)
 
     def save(self, path: str | Path) -> None:
         """Write a snapshot, whole or not at all, to a path that does not exist yet. Raises StoreError."""

@@ -165,3 +165,14 @@ def test_several_threads_may_learn_and_ask_at_once(tmp_path: Path) -> None:
         list(threads.map(use, range(4)))
         recommender.save(tmp_path / "snapshot")
     assert recommender.events == Recommender.open(tmp_path / "snapshot").events == 2_000
+
+
+def test_it_says_how_good_it_is_beside_popularity() -> None:
+    recommender = Recommender(factors=4, measure_every=1)
+    assert recommender.quality().measures == {}
+    random = np.random.default_rng(3)
+    recommender.learn([f"u{n}" for n in random.integers(0, 30, 500)], [f"i{n}" for n in random.integers(0, 50, 500)])
+    found = recommender.quality()
+    assert found.serving == found.model == "factors + popularity"
+    assert 0 < found.measures["recent"]["popularity"]["recall@10"] < 1
+    assert set(found.leads) == {"popularity"}

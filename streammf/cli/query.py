@@ -19,7 +19,7 @@ from streammf.errors import ExitCode
 from streammf.operations.configuration import load
 from streammf.serving.client import Client
 from streammf.serving.options import ServingOptions
-from streammf.serving.results import Health, Info, Position, Ranking
+from streammf.serving.results import Health, Info, Position, Quality, Ranking
 
 P = ParamSpec("P")
 
@@ -155,7 +155,19 @@ def _show_facts(facts: Health | Info, as_json: bool) -> None:
     answer["position"] = _position(facts.position)
     if "clock" in answer:
         answer["clock"] = datetime.fromtimestamp(answer["clock"] / 1000, UTC).isoformat(" ", "seconds")
+    if isinstance(facts, Info):
+        answer = {name: value for name, value in answer.items() if name != "quality"} | _of_quality(facts.quality)
     return _show_table(("", ""), [(name, _in_words(name, value)) for name, value in answer.items()])
+
+
+def _of_quality(quality: Quality | None) -> dict[str, object]:
+    """What serves, and the recent measures of every method; the rest is in the JSON."""
+    if quality is None:
+        return {}
+    facts: dict[str, object] = {"serving": quality.serving, "measured": quality.measured}
+    for method, measures in quality.measures.get("recent", {}).items():
+        facts[method] = ", ".join(f"{measure} {value:.4f}" for measure, value in measures.items())
+    return facts | {name: f"{value:.1%}" for name, value in quality.lists.items()}
 
 
 def _in_words(name: str, value: object) -> str:

@@ -103,5 +103,5 @@ def learn_all(
             if measured(state, rates, key):
                 measure_blend(state, rates, room, desk, jury, batch.user[n], item, key)
         learn_blended(state, marks, counts, batch, rates, room, desk, bench, n)
-        if rates.measure > 0 and batch.weight[n] > 0:
-            note_tops(state, item)
+        if rates.measure > 0:
+            note_tops(state, item, batch.weight[n])

@@ -31,13 +31,20 @@ def effective(measures: Measures) -> Real:
 
 
 @inner
-def lead(measures: Measures, a: int, b: int) -> Real:
-    """By how many standard errors the recent mean of method a exceeds that of b; 0 where they never differed."""
-    mean = (measures.window[0, a * MEASURES] - measures.window[0, b * MEASURES]) / measures.recent[0]
-    spread = measures.apart[0, a * METHODS + b] / measures.recent[0] - mean * mean
+def advantage(difference: Real, squares: Real, recent: Real, recent_square: Real) -> Real:
+    """The mean of differences in units of its standard error, from their decayed sums; 0 where none differed."""
+    mean = difference / recent
+    spread = squares / recent - mean * mean
     if not spread > 1e-12:
         return 0.0
-    return mean / np.sqrt(spread / effective(measures))
+    return mean / np.sqrt(spread * recent_square) * recent
+
+
+@inner
+def lead(measures: Measures, a: int, b: int) -> Real:
+    """By how many standard errors the recent mean of method a exceeds that of b."""
+    difference = measures.window[0, a * MEASURES] - measures.window[0, b * MEASURES]
+    return advantage(difference, measures.apart[0, a * METHODS + b], measures.recent[0], measures.recent_square[0])
 
 
 @inner

@@ -5,6 +5,7 @@ Rules of this file:
 2. Called, not inlined, and one loop over one list: the features are compiled here once.
 """
 
+from streammf.learning.arguments import Real
 from streammf.learning.blend import lay_out
 from streammf.learning.compiling import apart, inner
 from streammf.learning.desk import Desk, candidate, clear, put_candidate
@@ -73,8 +74,9 @@ def measure_blend(state: State, rates: Rates, room: Room, desk: Desk, jury: Jury
 
 
 @inner
-def note_tops(state: State, item: int) -> None:
-    """Keep the lists of the most popular items, after an event of `item`."""
+def note_tops(state: State, item: int, weight: Real) -> None:
+    """Keep the catalogue and the lists of its most popular items, after an event of `item`."""
     state.measures.catalogue[0] = max(state.measures.catalogue[0], item + 1)
-    for horizon in range(HORIZONS):
-        note_top(state.measures, horizon, state.audience.popularity[:, horizon], item)
+    if weight > 0:
+        for horizon in range(HORIZONS):
+            note_top(state.measures, horizon, state.audience.popularity[:, horizon], item)

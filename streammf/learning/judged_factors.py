@@ -72,10 +72,11 @@ def measure_factors(state: State, rates: Rates, room: Room, desk: Desk, jury: Ju
 
 
 @inner
-def note_most_popular(state: State, item: int) -> None:
-    """Keep the list of the most popular items, after an event of `item`."""
+def note_most_popular(state: State, item: int, weight: Real) -> None:
+    """Keep the catalogue and the list of its most popular items, after an event of `item`."""
     state.measures.catalogue[0] = max(state.measures.catalogue[0], item + 1)
-    note_top(state.measures, 0, state.items.log_popularity, item)
+    if weight > 0:
+        note_top(state.measures, 0, state.items.log_popularity, item)
 
 
 @inner

@@ -2,6 +2,8 @@
 
 Rules of this file:
 1. Which events are measured follows from the event's key and the number of events learned from: never from batches.
+   Of choices those count that `measures` counts: the item is known and new to the user. A reciprocal rank, as a gain, is 0
+   beyond the tenth place: only so is it known without ranking every item.
 2. Kept are sums: since the start, each event for as many as it stands for, and decayed by the number of measured events.
    Means and standard errors follow from them (standing.py).
 3. `top` holds the most popular items at each half-life. All popularity fades alike, so only the item of an event can rise: a
@@ -11,11 +13,10 @@ Rules of this file:
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import types
 
 from streammf.learning.arguments import Real, array_type, tuple_type
 from streammf.learning.compiling import inner
-from streammf.learning.draws import below, draw, unit
+from streammf.learning.draws import draw, unit
 from streammf.learning.methods import SERVED
 from streammf.learning.rates import Rates
 from streammf.learning.room import spaced

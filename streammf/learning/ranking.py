@@ -156,5 +156,5 @@ def learn_choices(
             if measured(state, rates, key):
                 measure_factors(state, rates, room, desk, jury, batch.user[n], item, key)
         learn_choice(state, marks, counts, batch, rates, room, n)
-        if rates.measure > 0 and batch.weight[n] > 0:
-            note_most_popular(state, item)
+        if rates.measure > 0:
+            note_most_popular(state, item, batch.weight[n])

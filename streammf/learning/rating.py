@@ -140,7 +140,7 @@ def learn_rating(state: State, marks: Marks, counts: Array, batch: Batch, rates:
 def learn_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, jury: Jury) -> None:
     """Learn from every event of the batch, in order; a share of them is foretold first."""
     for n in range(len(batch.user)):
-        if rates.measure > 0 and batch.weight[n] > 0:
-            if measured(state, rates, event_key(rates.seed, batch.partition[n], batch.offset[n])):
-                measure_rating(state, rates, room, jury, batch.user[n], batch.item[n], batch.value[n])
+        key = event_key(rates.seed, batch.partition[n], batch.offset[n])
+        if batch.weight[n] > 0 and measured(state, rates, key):
+            measure_rating(state, rates, room, jury, batch.user[n], batch.item[n], batch.value[n])
         learn_rating(state, marks, counts, batch, rates, room, n)

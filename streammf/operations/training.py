@@ -33,6 +33,7 @@ from streammf.trainer.counting import families
 from streammf.trainer.loop import Trainer
 from streammf.trainer.note import Note
 from streammf.trainer.options import TrainerOptions
+from streammf.trainer.quality import quality_families
 
 #: How long a thread that wants the interpreter waits before it is asked for, s. The learner wants it after each batch, and
 #: Python's own 5 ms are longer than a batch takes to learn.
@@ -82,7 +83,7 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
 def _slot(base: Path, learning: LearningOptions) -> Slot:
     """Where this trainer counts."""
     try:
-        return take(base / FOLDER, TRAINER, families(learning.types))
+        return take(base / FOLDER, TRAINER, (*families(learning.types), *quality_families(learning)))
     except BlockingIOError:
         raise StoreBusyError(
             f"another trainer uses the live memory at {base}: stop it, or set live.path to another folder"

@@ -126,6 +126,20 @@ class HealthAnswer(Answer, kw_only=True):
     events: int | UnsetType = UNSET
 
 
+class Quality(msgspec.Struct, gc=False):
+    """How good the model and each simple method are: `learning.standing` says what the fields mean."""
+
+    serving: str
+    model: str
+    switched: int
+    measured: int
+    recent: float
+    measures: dict[str, dict[str, dict[str, float]]]
+    leads: dict[str, float]
+    lists: dict[str, float]
+    weights: dict[str, dict[str, float]]
+
+
 class InfoAnswer(ModelAnswer, kw_only=True):
     """What the server has learned."""
 
@@ -140,6 +154,7 @@ class InfoAnswer(ModelAnswer, kw_only=True):
     generation: int
     trainer_pid: int
     pid: int
+    quality: Quality
 
 
 class Fault(msgspec.Struct, gc=False):

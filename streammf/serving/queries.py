@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from streammf.errors import RequestError
 from streammf.learning import answers
 from streammf.learning.answers import Asked, Ranked
+from streammf.learning.standing import standing
 from streammf.learning.tables import Array, Axis
 from streammf.serving.messages import (
     AnyQuery,
@@ -29,6 +31,7 @@ from streammf.serving.messages import (
     Position,
     Predict,
     PredictAnswer,
+    Quality,
     RankedItem,
     RankingAnswer,
     Recommend,
@@ -190,6 +193,7 @@ def info(view: View, request: Info) -> InfoAnswer:
         pid=os.getpid(),
         position=header.positions,
         events=header.events,
+        quality=Quality(**msgspec.structs.asdict(standing(view.state, view.options))),
     )
 
 

@@ -73,6 +73,30 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """How good the model and each simple method are at foretelling events, measured before they are learned from."""
+
+    serving: str
+    """The method that answers come from: the model itself, or the simple method that the guard put in its place."""
+    model: str
+    """The method that is the model itself."""
+    switched: int
+    """How often the guard changed what serves."""
+    measured: int
+    """Events measured."""
+    recent: float
+    """How many events the recent means are worth."""
+    measures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """`recent` or `all` → method, `served` among them → measure → mean."""
+    leads: Mapping[str, float]
+    """Simple method → by how many standard errors its recent mean is better than the model's."""
+    lists: Mapping[str, float]
+    """Of the last lists of what serves: `coverage`, `long_tail`, `diversity`."""
+    weights: Mapping[str, Mapping[str, float]]
+    """Of the blend: `all`, `activity`, `gap` → feature → weight."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """What a worker serves."""
 
@@ -89,6 +113,7 @@ class Info:
     generation: int
     trainer_pid: int
     pid: int
+    quality: Quality | None = None
 
 
 def field(answer: Mapping[str, Any], name: str, kind: type[T]) -> T:
@@ -172,5 +197,36 @@ def info(answer: Mapping[str, Any]) -> Info:
         version=field(answer, "version", str),
         objective=field(answer, "objective", str),
         position=position(answer),
+        quality=None if answer.get("quality") is None else quality(field(answer, "quality", dict)),
         **{name: field(answer, name, int) for name in numbers},
     )
+
+
+def quality(told: Mapping[str, Any]) -> Quality:
+    """Read the field `quality` of the answer to info."""
+    windows = field(told, "measures", dict)
+    return Quality(
+        serving=field(told, "serving", str),
+        model=field(told, "model", str),
+        switched=field(told, "switched", int),
+        measured=field(told, "measured", int),
+        recent=field(told, "recent", float),
+        measures={window: tables(methods) for window, methods in windows.items()},
+        leads=means(field(told, "leads", dict)),
+        lists=means(field(told, "lists", dict)),
+        weights=tables(field(told, "weights", dict)),
+    )
+
+
+def means(table: object) -> dict[str, float]:
+    """A map of texts to numbers."""
+    if type(table) is not dict or any(type(name) is not str for name in table):
+        raise ProtocolError(f"an answer with a table that is none: {table!r:.100}")
+    return {name: field(table, name, float) for name in table}
+
+
+def tables(of_tables: object) -> dict[str, dict[str, float]]:
+    """A map of texts to such maps."""
+    if type(of_tables) is not dict or any(type(name) is not str for name in of_tables):
+        raise ProtocolError(f"an answer with tables that are none: {of_tables!r:.100}")
+    return {name: means(table) for name, table in of_tables.items()}

@@ -34,6 +34,7 @@ from streammf.trainer.counting import TrainerCounters, families
 from streammf.trainer.decoding import Decoder
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
+from streammf.trainer.quality import Quality, quality_families
 from streammf.trainer.reader import Reader, Ready
 from streammf.trainer.watcher import Watcher
 
@@ -55,9 +56,11 @@ class Trainer:
         options: TrainerOptions,
         block: Block | None = None,
     ) -> None:
-        """`block`: of `counting.families`, where others read what is counted."""
+        """`block`: of `counting.families` and `quality_families`, where others read what is counted."""
         self._source = source
-        self._counters = TrainerCounters(block or Block.private(families(learning.types)), learning.types)
+        block = block or Block.private((*families(learning.types), *quality_families(learning)))
+        self._counters = TrainerCounters(block, learning.types)
+        self._quality = Quality(block, learning)
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
@@ -181,6 +184,7 @@ class Trainer:
             committed_at=self._commits.at,
         )
         self._live.publish(header)
+        self._quality.look(self._model.memory.state)
         self._published = time.monotonic()
         self._counters.publish_seconds.observe(time.perf_counter() - began)
 

@@ -1,6 +1,7 @@
 """Questions to a server whose answers are known."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -40,6 +41,17 @@ def answer(request: messages.AnyRequest) -> Outcome:
                 generation=1,
                 trainer_pid=4321,
                 pid=1234,
+                quality=messages.Quality(
+                    serving="popularity",
+                    model="blend",
+                    switched=1,
+                    measured=77,
+                    recent=60.0,
+                    measures={"recent": {"blend": {"recall@10": 0.25}, "served": {"recall@10": 0.125}}},
+                    leads={"popularity": 3.5},
+                    lists={"coverage": 0.5},
+                    weights={},
+                ),
             )
         case messages.Predict():
             return messages.PredictAnswer(
@@ -100,6 +112,9 @@ def test_info_is_readable(address: str) -> None:
     assert "1,234,567" in found
     assert "2024-01-01 00:00:00+00:00" in found
     assert "4321" in found
+    assert re.search(r"serving +popularity", found)
+    assert re.search(r"served +recall@10 0\.1250", found)
+    assert json.loads(ask(address, "info", "--json").stdout)["quality"]["measures"]["recent"]["blend"] == {"recall@10": 0.25}
 
 
 def test_health_without_a_model_is_told_and_is_exit_code_9(address: str) -> None:

@@ -51,3 +51,30 @@ def made_up(seed: int = 0, events: int = 30_000, users: int = 400, items: int = 
     liked = 2 * (taste[who, genre[what]] - 1 / genres)
     value = np.clip(np.round(3.3 + quality[what] + liked + chance.normal(0, 0.7, events)), 1, 5)
     return batch(who, what, value=value, time=1_600_000_000_000 + np.arange(events) * 60_000)
+
+
+def turning(
+    seed: int, events: int, turns: int, users: int = 2000, shelf: int = 250, genres: int = 5, gap: int = 30_000
+) -> Batch:
+    """People who choose by taste, again and again, from a shelf; at each of `turns` changes half of the shelf is replaced by
+    new items, and half of the people get new tastes. turns = 1: nothing changes. gap: ms between events.
+    """
+    chance = np.random.default_rng(seed)
+    shelves = np.arange(shelf)
+    genre = chance.integers(0, genres, shelf + turns * shelf)
+    known = 1 / (1 + chance.permutation(len(genre)) % shelf) ** 0.6
+    taste = chance.integers(0, genres, users)
+    who = chance.integers(0, users, events)
+    what = np.empty(events, int)
+    length = -(-events // turns)
+    for turn in range(turns):
+        if turn:
+            gone = chance.permutation(shelf)[: shelf // 2]
+            shelves[gone] = shelf * turn + np.arange(len(gone))
+            moved = chance.permutation(users)[: users // 2]
+            taste[moved] = chance.integers(0, genres, len(moved))
+        for n in range(turn * length, min((turn + 1) * length, events)):
+            liked = known[shelves] * np.where(genre[shelves] == taste[who[n]], 1.0, 0.04)
+            what[n] = shelves[np.searchsorted(np.cumsum(liked), chance.random() * liked.sum())]
+    rows = {item: row for row, item in enumerate(dict.fromkeys(what.tolist()))}
+    return batch(who, [rows[item] for item in what.tolist()], time=1_600_000_000_000 + np.arange(events) * gap)

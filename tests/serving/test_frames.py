@@ -17,7 +17,7 @@ from streammf.serving import conversation, messages
 from streammf.serving.conversation import HEALTH, INFO, Call, Conversation
 from streammf.serving.messages import Answer, Request, encode
 from streammf.serving.protocol import MOST_REQUEST_BYTES, PREFIX, Framer
-from streammf.serving.results import Health, Info, Position, Prediction, RankedItem, Ranking
+from streammf.serving.results import Health, Info, Position, Prediction, Quality, RankedItem, Ranking
 
 FRAMES: Final[dict[str, dict[str, Any]]] = json.loads((Path(__file__).parent / "frames" / "frames.json").read_text())
 
@@ -43,6 +43,16 @@ INCLUDED: Final = (Position("events", 0, 99_000), Position("events", 1, 2**40))
 NUMBERS: Final[dict[str, Any]] = {
     "users": 943, "items": 1682, "clock": 893_286_638_000, "rejected": 2, "committed": 90_000, "generation": 3,
     "trainer_pid": 41, "pid": 42,
+}  # fmt: skip
+
+QUALITY: Final[dict[str, Any]] = {
+    "serving": "popularity 7 d", "model": "blend", "switched": 1, "measured": 700, "recent": 512.5,
+    "measures": {
+        "recent": {"blend": {"recall@10": 0.25}, "popularity 7 d": {"recall@10": 0.5}, "served": {"recall@10": 0.5}},
+        "all": {"blend": {"recall@10": 0.5}, "popularity 7 d": {"recall@10": 0.25}, "served": {"recall@10": 0.5}},
+    },
+    "leads": {"popularity 7 d": 3.5}, "lists": {"coverage": 0.5, "long_tail": 0.25, "diversity": 0.75},
+    "weights": {"all": {"age": -0.5}, "activity": {"age": 0.0}, "gap": {"age": 0.25}},
 }  # fmt: skip
 
 ANSWERS: Final[dict[str, tuple[Answer, Call[Any], Any]]] = {
@@ -85,10 +95,14 @@ ANSWERS: Final[dict[str, tuple[Answer, Call[Any], Any]]] = {
     ),
     "info": (
         messages.InfoAnswer(
-            1, version="0.1.0", objective="ranking", position=POSITION, events=99_000, **NUMBERS
+            1, version="0.1.0", objective="ranking", position=POSITION, events=99_000,
+            quality=messages.Quality(**QUALITY), **NUMBERS,
         ),
         INFO,
-        Info(version="0.1.0", protocol=1, objective="ranking", position=INCLUDED, events=99_000, **NUMBERS),
+        Info(
+            version="0.1.0", protocol=1, objective="ranking", position=INCLUDED, events=99_000,
+            quality=Quality(**QUALITY), **NUMBERS,
+        ),
     ),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from streammf.state.options import StoreOptions
 from streammf.state.store import Store
 from streammf.trainer.counting import AGES, OLDEST, TrainerCounters, families
 from streammf.trainer.loop import Trainer
+from streammf.trainer.quality import quality_families
 from tests.trainer.sources import clicks
 from tests.trainer.test_loop import LEARNING, LIMITS, OPTIONS, RewindingSource
 
@@ -23,7 +24,7 @@ def buckets(block: Block, name: str) -> tuple[float, ...]:
 
 def test_a_run_counts_every_event_once_under_its_type_and_outcome(tmp_path: Path) -> None:
     ready()
-    block = Block.private(families(LEARNING.types))
+    block = Block.private((*families(LEARNING.types), *quality_families(LEARNING)))
     source = RewindingSource([*clicks(100), b"{", b'{"user":"u","item":"i","type":"odd"}'], most=10)
     with (
         closing(Store.open(StoreOptions(path=str(tmp_path / "store")))) as store,
