@@ -63,9 +63,9 @@ def blended(options: LearningOptions) -> Learner:
 def stacked(options: LearningOptions) -> Learner:
     """The same with all that the stack weighs."""
     numbers = rates(options)
-    space, laid = room(options.dimensions), slate(options.dimensions)
+    space, laid, judging = room(options.dimensions), slate(options.dimensions), jury(0, FEATURES)
 
     def learn(state: State, marks: Marks, counts: Array, batch: Batch) -> None:
-        learn_all_ratings(state, marks, counts, batch, numbers, space, laid)
+        learn_all_ratings(state, marks, counts, batch, numbers, space, laid, judging)
 
     return learn

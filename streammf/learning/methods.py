@@ -24,6 +24,7 @@ NEIGHBOURS, GRADIENT, PLAIN, SOLVED = range(HORIZONS + 1, HORIZONS + 5)
 OF_BLEND: Final = SOLVED + 1
 OF_FACTORS: Final = 2
 OF_RATINGS: Final = 2
+OF_STACK: Final = 3
 #: How much of log-popularity decides between equal neighbours: nothing beside a difference of the neighbours'.
 TIE: Final = 1e-4
 
@@ -34,6 +35,7 @@ BLEND_NAMES: Final = (
 )  # fmt: skip
 FACTOR_NAMES: Final = ("factors + popularity", "popularity")
 RATING_NAMES: Final = ("factors", "biases")
+STACK_NAMES: Final = ("stack", "biases", "factors")
 RANKING_MEASURES: Final = ("recall@10", "ndcg@10", "mrr@10")
 RATING_MEASURES: Final = ("rmse", "mae")
 
@@ -41,7 +43,7 @@ RATING_MEASURES: Final = ("rmse", "mae")
 def names(options: LearningOptions) -> tuple[str, ...]:
     """The methods that are measured, by position; `served` comes behind them, at SERVED."""
     if options.objective == "rating":
-        return RATING_NAMES
+        return STACK_NAMES if options.stacks else RATING_NAMES
     return BLEND_NAMES if options.blends else FACTOR_NAMES
 
 

@@ -9,20 +9,23 @@ from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Mark
 from streammf.learning.compiling import kernel
 from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person
 from streammf.learning.options import LearningOptions
+from streammf.learning.prequential import JURY, Jury, jury
 from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.room import ROOM, Room, room
 from streammf.learning.slate import SLATE, Slate, slate
 from streammf.learning.stacked import learn_stacked
-from streammf.learning.tables import PARTS, Array, State
+from streammf.learning.tables import FEATURES, PARTS, Array, State
 from streammf.learning.taste import taste_at
 
 #: Columns of what is foretold: what was served, and every part.
 PREDICTIONS: Final = ("served", "biases", "factors", "stack")
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, array_type("f8", 2)), allocates=False, part="measuring")
+@kernel(
+    types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, JURY, array_type("f8", 2)), allocates=False, part="measuring"
+)
 def _foretell(
-    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, out: Array
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, jury: Jury, out: Array
 ) -> None:
     for n in range(len(batch.user)):
         user = batch.user[n]
@@ -37,12 +40,12 @@ def _foretell(
         for part in range(PARTS):
             out[n, 1 + part] = rates.middle + rates.quarter * min(max(slate.foretold[part], -2.0), 2.0)
         out[n, 0] = out[n, 1 + state.stack.serving[0]]
-        learn_stacked(state, marks, counts, batch, rates, room, slate, n)
+        learn_stacked(state, marks, counts, batch, rates, room, slate, jury, n)
 
 
 def foretell_by_parts(state: State, marks: Marks, counts: Array, batch: Batch, options: LearningOptions) -> Array:
     """Learn from the batch; returns what each rating was expected to be just before: float64 (n, PREDICTIONS)."""
     out = np.empty((len(batch.user), len(PREDICTIONS)))
     dimensions = options.dimensions
-    _foretell(state, marks, counts, batch, rates(options), room(dimensions), slate(dimensions), out)
+    _foretell(state, marks, counts, batch, rates(options), room(dimensions), slate(dimensions), jury(0, FEATURES), out)
     return out

@@ -15,7 +15,9 @@ from streammf.learning.corated import fetch_back, fetch_corated, note_corated
 from streammf.learning.draws import event_key
 from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person, note_levels
 from streammf.learning.history import push_history
+from streammf.learning.judged_factors import measure_stack
 from streammf.learning.marks import mark
+from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.rating import GIVEN, fetch_rehearsal, rating_step, rehearse_ratings, spoken
 from streammf.learning.room import ROOM, Room
@@ -26,10 +28,10 @@ from streammf.learning.tables import Array, State
 
 @inner
 def teach_all(
-    state: State, marks: Marks, rates: Rates, room: Room, slate: Slate, user: int, item: int, value: Real, weight: Real,
-    time: int,
+    state: State, marks: Marks, rates: Rates, room: Room, slate: Slate, jury: Jury, user: int, item: int, value: Real,
+    weight: Real, time: int, rating: Real, key: int,
 ) -> None:  # fmt: skip
-    """Foretell a rating by all parts, and let all of them learn from it."""
+    """Foretell a rating by all parts, measure how well where that is due, and let all of them learn from it."""
     begin(state.stack)
     lay_out_person(state.users, rates, user, slate)
     foretell(state, rates, user, item, slate)
@@ -37,6 +39,8 @@ def teach_all(
     state.whole.value_count[0] += weight
     score = rating_step(state, marks, rates, room, user, item, value, weight, False)
     foretell_by_taste(state, item, score, slate)
+    if measured(state, rates, key):
+        measure_stack(state, rates, slate.foretold, jury, rating)
     learn_stack(state.stack, slate, value, weight)
     said = spoken(state, user, item, value)
     note_corated(state.users, state.rated_items, marks.rated_items, rates, user, item, slate.place, said - GIVEN, weight)
@@ -49,7 +53,7 @@ def teach_all(
 
 @inner
 def learn_stacked(
-    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, n: int
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, jury: Jury, n: int
 ) -> None:
     """Learn from event n of the batch."""
     user = batch.user[n]
@@ -64,7 +68,8 @@ def learn_stacked(
         if rates.rehearsals > 0:
             fetch_users(state, rates, key, 0, 1, following)
         value = min(max((batch.value[n] - rates.middle) / rates.quarter, -2.0), 2.0)
-        teach_all(state, marks, rates, room, slate, user, item, value, weight, moment(state, batch, n))
+        time = moment(state, batch, n)
+        teach_all(state, marks, rates, room, slate, jury, user, item, value, weight, time, batch.value[n], key)
         push_recent(state, marks, batch, n, value, weight)
         if rates.rehearsals > 0:
             fetch_rehearsal(state, marks, key, 0)
@@ -73,8 +78,10 @@ def learn_stacked(
         rehearse_ratings(state, marks, rates, room, key, following)
 
 
-@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE), allocates=False, part="stack")
-def learn_all_ratings(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate) -> None:
-    """Learn from every event of the batch, in order."""
+@kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, JURY), allocates=False, part="stack")
+def learn_all_ratings(
+    state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, jury: Jury
+) -> None:
+    """Learn from every event of the batch, in order; a share of them is measured."""
     for n in range(len(batch.user)):
-        learn_stacked(state, marks, counts, batch, rates, room, slate, n)
+        learn_stacked(state, marks, counts, batch, rates, room, slate, jury, n)
