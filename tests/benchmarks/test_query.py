@@ -33,7 +33,7 @@ def test_a_shop_knows_every_user_and_item_and_clients_ask_each_when_answered(tmp
     with closing(open_shop(tmp_path, users=20, items=60, clicks=500, factors=8)), query.worker(tmp_path) as (address, pid):
         with Client(address) as client:
             assert (client.info().users, client.info().items, client.info().pid) == (20, 60, pid)
-            assert client.recommend(name_of_user(0), k=5).items[0].source == "factors"
+            assert len(client.recommend(name_of_user(0), k=5).items[0].sources) > 1  # who is unknown gets what is popular alone
         asking = ask(address, pid, questions(20, 5), clients=4, seconds=0.2)
         assert asking.answers == len(asking.latencies) > 0
         with pytest.raises(ConnectionError, match="no answer"):
