@@ -109,7 +109,7 @@ def _learned_again(
     memory: Path,
     report: Callable[[int, int], None],
 ) -> Audit:
-    learning = msgspec.convert(meta.options, LearningOptions)
+    learning = msgspec.convert(meta.choices, LearningOptions)
     compiling.ready(learning.part)
     with closing(Store.open(options)) as store, closing(LiveWriter(memory / "live", learning)) as writer:
         trainer = Trainer(source, store, writer, learning, TrainerOptions())

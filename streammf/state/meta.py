@@ -59,13 +59,13 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def widths(self) -> Dimensions:
-        """The dimensions; what a release before the blend wrote says nothing of those that the blend has."""
+        """The dimensions; what was written before blend and stack says nothing of those that they have."""
         return Dimensions(**self.dimensions)
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The options as this release takes them: what a release before the blend wrote was learned without it."""
-        return {"blend": bool(self.widths.blend), **self.options}
+        """The options as this release takes them: what was written before blend and stack was learned without them."""
+        return {"blend": bool(self.widths.blend), "stack": bool(self.widths.stack), **self.options}
 
 
 def first_meta(objective: str, seed: int, dimensions: Dimensions, options: dict[str, Any], tables: Sequence[Table]) -> Meta:
@@ -106,7 +106,8 @@ def require_settings(meta: Meta, objective: str, seed: int, dimensions: Dimensio
 
 def _settings(objective: str, seed: int, dimensions: Dimensions) -> dict[str, Any]:
     """What shapes a store, by the name of the setting."""
-    return {"objective": objective, "seed": seed, **dimensions._asdict(), "blend": bool(dimensions.blend)}
+    chosen = {"blend": bool(dimensions.blend), "stack": bool(dimensions.stack)}
+    return {"objective": objective, "seed": seed, **dimensions._asdict(), **chosen}
 
 
 def require_layout(meta: Meta, tables: Sequence[Table], dimensions: Dimensions) -> None:

@@ -14,7 +14,7 @@ from streammf.learning.claims import Claims
 from streammf.learning.compiling import Part, declared
 from streammf.learning.options import LearningOptions
 
-LEARNERS = {"learn_choices", "learn_all", "learn_ratings"}
+LEARNERS = {"learn_choices", "learn_all", "learn_ratings", "learn_all_ratings"}
 
 
 def names(*parts: Part) -> set[str]:
@@ -26,7 +26,8 @@ def names(*parts: Part) -> set[str]:
     [
         (LearningOptions(), "learn_all", True),
         (LearningOptions(blend=False), "learn_choices", False),
-        (LearningOptions(objective="rating"), "learn_ratings", False),
+        (LearningOptions(objective="rating"), "learn_all_ratings", False),
+        (LearningOptions(objective="rating", stack=False), "learn_ratings", False),
     ],
 )
 def test_a_model_compiles_its_own_learner_and_what_answers_from_it_alone(

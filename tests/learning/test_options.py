@@ -56,7 +56,7 @@ def test_the_stack_costs_a_user_8_bytes_and_an_item_its_list_and_nothing_when_it
     ratings = [LearningOptions(objective="rating", stack=stack) for stack in (False, True)]
     assert [bytes_a_row(Axis.USER, options) for options in ratings] == [928, 936]
     assert [bytes_a_row(Axis.ITEM, options) for options in ratings] == [292, 292 + 20 + 16 * 104]
-    off, ranking = ratings[0].dimensions, LearningOptions().dimensions
+    off, ranking = ratings[0].dimensions, LearningOptions(blend=False).dimensions
     assert off._replace(history=32, recent=20_000) == ranking
 
 
