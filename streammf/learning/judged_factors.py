@@ -10,16 +10,15 @@ import numpy as np
 from streammf.learning.arguments import Real
 from streammf.learning.compiling import apart, inner
 from streammf.learning.desk import Desk, candidate, clear, put_candidate
-from streammf.learning.foretelling import WHOLE
 from streammf.learning.guard import guard
 from streammf.learning.judging import mark_had, offer_listed, put_others, stands_for
 from streammf.learning.mean import mean_rating
-from streammf.learning.methods import OF_FACTORS, OF_RATINGS, OF_STACK
+from streammf.learning.methods import OF_FACTORS, OF_RATINGS
 from streammf.learning.prequential import Jury, every, had_item, note_list, note_top, note_values, write_ranking
 from streammf.learning.rates import Rates
 from streammf.learning.room import Room
 from streammf.learning.scan import arrange, empty, popularity_at
-from streammf.learning.tables import MEASURES, PARTS, Array, State
+from streammf.learning.tables import MEASURES, Array, State
 from streammf.learning.taste import taste_at
 
 
@@ -100,19 +99,3 @@ def measure_rating(state: State, rates: Rates, room: Room, jury: Jury, user: int
     write_error(rates, score, rating, jury.value[:MEASURES])
     many = 1.0 * every(rates, state.whole.taught[0])
     note_values(state.measures, rates.measure_fade, many, jury.value, OF_RATINGS, 0)
-
-
-@inner
-def place_of(part: int) -> int:
-    """Where a part of the stack stands among the methods: the stack itself is the model."""
-    return 0 if part == WHOLE else 1 + part
-
-
-@inner
-def measure_stack(state: State, rates: Rates, foretold: Array, jury: Jury, rating: Real) -> None:
-    """Measure how well each part of the stack has foretold a rating."""
-    for part in range(PARTS):
-        place = place_of(part)
-        write_error(rates, foretold[part], rating, jury.value[place * MEASURES : (place + 1) * MEASURES])
-    many = 1.0 * every(rates, state.whole.taught[0])
-    note_values(state.measures, rates.measure_fade, many, jury.value, OF_STACK, place_of(state.stack.serving[0]))

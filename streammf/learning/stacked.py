@@ -15,7 +15,7 @@ from streammf.learning.corated import fetch_back, fetch_corated, note_corated
 from streammf.learning.draws import event_key
 from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person, note_levels
 from streammf.learning.history import push_history
-from streammf.learning.judged_factors import measure_stack
+from streammf.learning.judged_stack import measure_stack
 from streammf.learning.marks import mark
 from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.rates import RATES, Rates
