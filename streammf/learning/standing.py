@@ -11,7 +11,7 @@ Rules of this file:
 """
 
 from math import sqrt
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -33,9 +33,6 @@ LIST_MEASURES: Final = ("coverage", "long_tail", "diversity")
 SEGMENT_NAMES: Final = ("all", "activity", "gap")
 #: Standard errors by which a method has to lead before the model is called worse.
 WORSE: Final = 2.0
-
-#: As Python: nothing is compiled where nothing but this is asked.
-_advantage: Final[Any] = getattr(advantage, "py_func")  # noqa: B009 - numba's stubs do not know it
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +103,7 @@ def _leads(measures: Measures, options: LearningOptions) -> dict[str, float]:
     for place, method in enumerate(names(options)):
         if place != MODEL:
             apart = measures.apart[0, place * METHODS + MODEL]
-            ahead = _advantage(sums[place] - sums[MODEL], apart, measures.recent[0], measures.recent_square[0])
+            ahead = advantage(sums[place] - sums[MODEL], apart, measures.recent[0], measures.recent_square[0])
             found[method] = better * float(ahead)
     return found
 
