@@ -168,7 +168,7 @@ def test_several_threads_may_learn_and_ask_at_once(tmp_path: Path) -> None:
 
 
 def test_it_says_how_good_it_is_beside_popularity() -> None:
-    recommender = Recommender(factors=4, measure_every=1)
+    recommender = Recommender(factors=4, blend=False, measure_every=1)
     assert recommender.quality().measures == {}
     random = np.random.default_rng(3)
     recommender.learn([f"u{n}" for n in random.integers(0, 30, 500)], [f"i{n}" for n in random.integers(0, 50, 500)])

@@ -317,7 +317,7 @@ class Measures(NamedTuple):
     since: Array = column("i8", "events applied when it changed last", merge="local")
     catalogue: Array = column("i8", "rows of items met so far", merge="local")
     top: Array = column("i4", "the most popular items at each half-life, in no order", HORIZONS * TOPS, fill=-1, merge="local")
-    bar: Array = column("f8", "no more than the least popularity among these, as it is stored", HORIZONS, fill=-np.inf,
+    bar: Array = column("f8", "no more than the least popularity among these, as it is stored", HORIZONS, fill=-1e300,
                         merge="local")  # fmt: skip
     lists: Array = column("i8", "lists that were measured", merge="sum")
     listed: Array = column("i4", "items of the last of them; the n-th stands at n % LISTS", LISTS * LISTED, fill=-1,

@@ -184,9 +184,9 @@ class Trainer:
             committed_at=self._commits.at,
         )
         self._live.publish(header)
-        self._quality.look(self._model.memory.state)
         self._published = time.monotonic()
         self._counters.publish_seconds.observe(time.perf_counter() - began)
+        self._quality.look(self._model.memory.state)
 
     def _finish(self) -> None:
         self._commits.finish(self._progress.stored(), self._rejected)
