@@ -131,11 +131,11 @@ def test_on_a_real_log_such_rates_are_worse_than_popularity_and_say_so() -> None
     path = real(MOVIELENS)
     if path is None:
         pytest.skip(f"STREAMMF_TEST_DATA names no folder with {MOVIELENS}")
-    options, log = sane(blend=True, measure_every=1), read(path, at_least=5)
+    options, log = sane(blend=True, measure_every=1, measure_window=500.0), read(path, at_least=5)
     made = model(options, int(log.user.max()) + 1, int(log.item.max()) + 1, len(log.user))
     learner(options)(*made, part(log, 0, 7_000))
     assert not any(standing(made.state, options).worse_than.values())
-    wrong = sane(blend=True, measure_every=1, **spoilt(options))
+    wrong = sane(blend=True, measure_every=1, measure_window=500.0, **spoilt(options))
     learner(wrong)(*made, part(log, 7_000, 10_500))
     during = standing(made.state, wrong)
     assert finite(made.state)

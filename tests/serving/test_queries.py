@@ -211,6 +211,22 @@ def test_info_counts_what_the_view_shows(view: View) -> None:
     assert info.users == view.counts[Axis.USER]
 
 
+def test_info_says_what_was_measured_and_what_serves(tmp_path: Path) -> None:
+    live = two_tastes(tmp_path, measure_every=4).publish()
+    quality = queries.info(live.view, Info(1)).quality
+    assert (quality.model, quality.serving, quality.switched) == ("factors + popularity", "factors + popularity", 0)
+    assert quality.measured == live.model.memory.state.measures.counted[0] > 20
+    assert set(quality.measures) == {"recent", "all"}
+    assert set(quality.measures["recent"]) == {"factors + popularity", "popularity", "served"}
+    live.model.memory.state.measures.serving[0] = 1
+    view = live.publish().view
+    assert queries.info(view, Info(2)).quality.serving == "popularity"
+    listed = queries.recommend(view, [Recommend(3, user="red 0", k=3)])[0]
+    assert [item.source for item in listed.items] == ["popular"] * len(listed.items)
+    assert said(listed) is None
+    live.writer.close()
+
+
 def test_health_says_why_it_is_not_ok(tmp_path: Path) -> None:
     live = two_tastes(tmp_path)
     heard = live.view.header.published_at
