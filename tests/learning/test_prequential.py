@@ -11,6 +11,7 @@ from streammf.learning.blend_measures import rank_by_all
 from streammf.learning.learner import learner
 from streammf.learning.methods import GRADIENT, NEIGHBOURS, SERVED, SOLVED, names
 from streammf.learning.options import LearningOptions
+from streammf.learning.stack_measures import foretell_by_parts
 from streammf.learning.tables import HORIZONS, LISTED, MEASURES, METHODS, TOPS, Array, State
 from tests import measure_oracles, oracles
 from tests.learning.arrays import Model, batch, model, part, random_log
@@ -21,7 +22,8 @@ BOTH = ((0, 0), *((h, h) for h in range(1, HORIZONS + 1)), (6, NEIGHBOURS), (7, 
 KINDS: dict[str, dict[str, Any]] = {
     "blend": {"blend": True, "neighbours": 12, "peers": 5},
     "ranking": {"blend": False},
-    "rating": {"objective": "rating"},
+    "rating": {"objective": "rating", "stack": False},
+    "stack": {"objective": "rating", "neighbours": 12},
 }
 
 
@@ -93,6 +95,23 @@ def test_the_measures_of_each_rating_are_the_errors_of_model_and_biases() -> Non
             assert values is not None
             np.testing.assert_allclose(values[:2, :2], wanted, rtol=1e-4, atol=1e-5)
             np.testing.assert_array_equal(values[SERVED], values[0])
+
+
+def test_the_measures_of_each_rating_are_the_errors_of_the_stacks_parts() -> None:
+    options, log = options_of("stack", measure_every=4), log_of(300)
+    made = model(options, users=int(log.user.max()) + 1, items=int(log.item.max()) + 1, events=len(log.user), partitions=2)
+    served, biases, factors, stack = foretell_by_parts(*made, log, options).T
+    measured = 0
+    for n, (_, values) in enumerate(of_each(options, log)):
+        if values is None:
+            assert log.weight[n] == 0
+            continue
+        measured += 1
+        off = np.array([column[n] - log.value[n] for column in (stack, biases, factors)])
+        np.testing.assert_allclose(values[:3, 0], off**2, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(values[:3, 1], abs(off), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(values[SERVED, 0], (served[n] - log.value[n]) ** 2, rtol=1e-3, atol=1e-4)
+    assert measured > 200
 
 
 @pytest.mark.parametrize("kind", KINDS)
