@@ -19,10 +19,10 @@ from streammf.learning.desk import DESK, Desk, candidate, clear, desk
 from streammf.learning.features import FACTORS, OF_NEAR, SQUARES, weigh, write_features
 from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, Bench, bench
-from streammf.learning.measures import stamp_seen
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.room import ROOM, Room, room, spaced
+from streammf.learning.seen import stamp_seen
 from streammf.learning.tables import FEATURES, HORIZONS, Array, State
 from streammf.learning.taste import taste_at
 

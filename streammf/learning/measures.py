@@ -20,8 +20,9 @@ from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.rating import learn_rating
 from streammf.learning.room import ROOM, Room, room
 from streammf.learning.scan import popularity_at
+from streammf.learning.seen import stamp_seen
 from streammf.learning.stack_measures import foretell_by_parts
-from streammf.learning.tables import Array, Seen, State
+from streammf.learning.tables import Array, State
 from streammf.learning.taste import taste_at
 
 
@@ -64,16 +65,6 @@ def foretell_ratings(state: State, marks: Marks, counts: Array, batch: Batch, op
     out = np.empty(len(batch.user))
     _foretell(state, marks, counts, batch, rates(options), room(options.dimensions), out)
     return out
-
-
-@inner
-def stamp_seen(seen: Seen, block: int, stamps: Array, stamp: int) -> None:
-    """stamps[item] = stamp for every item of a chain."""
-    while block >= 0:
-        for place in range(seen.items.shape[1]):
-            if seen.items[block, place] >= 0:
-                stamps[seen.items[block, place]] = stamp
-        block = seen.next[block]
 
 
 @inner

@@ -40,6 +40,16 @@ def note_seen(users: Users, seen: Seen, counts: Array, axis: int, marks: Mark, u
     mark(marks, block, 0.0)
 
 
+@inner
+def stamp_seen(seen: Seen, block: int, stamps: Array, stamp: int) -> None:
+    """stamps[item] = stamp for every item of a chain."""
+    while block >= 0:
+        for place in range(seen.items.shape[1]):
+            if seen.items[block, place] >= 0:
+                stamps[seen.items[block, place]] = stamp
+        block = seen.next[block]
+
+
 @kernel(
     types.int64(array_type("i4", 2, readonly=True), array_type("i4", 1, readonly=True), types.int64, array_type("i4", 1)),
     allocates=False,
