@@ -6,7 +6,7 @@ Rules of this file:
 3. A gap in the numbers is a gap in the line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
@@ -58,7 +58,7 @@ class _Frame:
     """Where numbers stand."""
 
     def __init__(self, series: Sequence[Series], places: int) -> None:
-        values = [value for one in series for value in one.values if value is not None and isfinite(value)]
+        values = [value for one in series for value in _reached(one)]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         if low >= 0 and (high == low or low < 0.6 * high):
             low = 0.0
@@ -87,6 +87,15 @@ class _Frame:
             found.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
             found.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.{digits}f}</text>')
         return found
+
+
+def _reached(one: Series) -> Iterator[float]:
+    """Every number that is drawn, ends of bars and bands included; none of ours is below 0."""
+    for place, value in enumerate(one.values):
+        if value is not None and isfinite(value):
+            error = 2 * ((one.errors[place] if one.errors else None) or 0.0)
+            yield max(value - error, 0.0)
+            yield value + error
 
 
 def _step(least: float) -> float:

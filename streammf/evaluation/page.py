@@ -30,6 +30,7 @@ p{margin:.5rem 0;max-width:75ch}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .7rem .3rem 0;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
+td small{color:var(--soft);font-weight:400;font-size:.85em;margin-left:.35em}
 tr.first td{font-weight:600}
 table.facts td{white-space:normal;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 table.facts td:first-child{color:var(--soft);width:42%}
@@ -44,7 +45,8 @@ svg .dot{fill:currentColor;stroke:none}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.5rem 0 0;padding:0;font-size:.85rem}
 .legend i{display:inline-block;width:1em;height:.3em;border-radius:2px;background:currentColor;margin-right:.4em;
 vertical-align:middle}
-code{overflow-wrap:anywhere}
+@media(max-width:560px){th,td{white-space:normal;padding-right:.4rem;font-size:.9rem}td small{display:block;margin:0}
+svg text{font-size:16px}}
 """ + "".join(f".c{n}{{color:var(--c{n})}}" for n in range(8))
 
 
@@ -75,8 +77,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, first: bool = T
     lines = [f"<tr>{cells}</tr>"]
     for number, row in enumerate(rows):
         mark = ' class="first"' if first and number == 0 else ""
-        lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+        lines.append(f"<tr{mark}>" + "".join(_cell(cell) for cell in row) + "</tr>")
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _cell(text: str) -> str:
+    """A number, and what it is uncertain by below it where there is no room beside it."""
+    number, sign, error = text.partition(" ± ")
+    return f"<td>{escape(number)}" + (f"<small>± {escape(error)}</small>" if sign else "") + "</td>"
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> str:

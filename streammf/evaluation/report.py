@@ -7,6 +7,7 @@ Rules of this file:
 
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,7 @@ MOST_LINES: Final = 5
 def report(evaluation: Evaluation) -> str:
     """The page."""
     summary, diagnosis, profile = evaluation.summary, evaluation.diagnosis, evaluation.profile
-    title = f"StreamMF: {summary.objective} on {profile.name}"
+    title = f"StreamMF: {summary.objective} on {Path(profile.name).name}"
     measure = summary.measures[0]
     findings = [f'<div class="finding"><h3>{found.name}</h3>{paragraph(found.words)}</div>' for found in diagnosis.findings]
     none = '<div class="finding fine">' + paragraph("No trouble was found.") + "</div>"
@@ -39,7 +40,7 @@ def report(evaluation: Evaluation) -> str:
         paragraph(diagnosis.verdict, "verdict"),
         *(findings or [none]),
         heading("Methods, on the same events"),
-        table(["", *summary.measures, "worse by"], method_rows(summary)),
+        table(["", *summary.measures, "behind by"], method_rows(summary)),
         paragraph(how_measured(summary), "soft"),
         heading("Over stream time"),
         cards(over_time(summary, measure)),

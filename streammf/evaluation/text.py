@@ -85,7 +85,7 @@ def how_measured(summary: Summary) -> str:
 def table(summary: Summary) -> list[str]:
     """Methods and measures."""
     head = "".join(f"{measure:>16}" for measure in summary.measures)
-    lines = [f"{'':24}{head}{'worse by':>18}"]
+    lines = [f"{'':24}{head}{'behind by':>18}"]
     for number, method in enumerate(summary.methods):
         cells = "".join(f"{said(method.figures[measure]):>16}" for measure in summary.measures)
         behind = "" if number == 0 else _signed(method.behind)
