@@ -14,7 +14,6 @@ import msgspec
 
 from streammf.cli.bars import bars
 from streammf.cli.flags import Flags, config_flag, json_flag, settings
-from streammf.errors import RequestError
 from streammf.evaluation.evaluate import evaluate
 from streammf.evaluation.report import report
 from streammf.evaluation.run import Plan
@@ -72,7 +71,7 @@ def command(
     """
     options = load(file, flags=learning_flags(objective, positive_from)).of(LearningOptions)
     if page is not None and not page.parent.is_dir():
-        raise RequestError("html", f"--html {page}: the folder {page.parent} does not exist")
+        raise click.UsageError(f"--html {page}: the folder {page.parent} does not exist")
     with bars() as bar:
         source = open_log(log)
         try:

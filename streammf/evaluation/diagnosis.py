@@ -14,6 +14,8 @@ from streammf.evaluation.summary import Figure, Method, Summary, Window
 
 #: Standard errors.
 SURE: Final = 3.0
+#: Standard errors where two things must be found at once.
+SURE_OF_EACH: Final = 2.0
 #: What a training error has to fall and a prequential one to rise by, relative, to be a course and no accident.
 COURSE: Final = 0.02
 #: Lists that share more than all but this part, and ratings foretold that spread less than this part of the real ones.
@@ -33,8 +35,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Slower(msgspec.Struct, frozen=True):
-    """The same model with a quarter of its learning rates, on the first events of the log."""
+    """The same model with lower learning rates, on the first events of the log."""
 
+    times: int
+    """How many times lower."""
     events: int
     """Tried."""
     usual: float | None
@@ -141,20 +145,24 @@ def over_fitted(summary: Summary) -> Finding | None:
     third = len(windows) // 3
     if third < 1:
         return None
-    middle, last = windows[third:-third], windows[-third:]
-    known, later_known = (_course(part, summary, again=True) for part in (middle, last))
-    new, later_new = (_course(part, summary, again=False) for part in (middle, last))
-    falls = known[0] - later_known[0] > max(COURSE * known[0], SURE * (known[1] + later_known[1]) / 2)
-    rises = later_new[0] - new[0] > max(COURSE * new[0], SURE * (new[1] + later_new[1]) / 2)
-    if not (falls and rises):
-        return None
-    what = "RMSE" if summary.objective == "rating" else f"misses ({summary.measures[0]})"
-    return Finding(
-        "over-fitting",
-        f"from the middle of the log to its end {what} falls from {known[0]:.3f} to {later_known[0]:.3f} on events that were "
-        f"learned, and rises from {new[0]:.3f} to {later_new[0]:.3f} on new ones: more regularisation, fewer factors or "
-        "rehearsals, or a half-life, if tastes changed.",
-    )
+    last = windows[-third:]
+    known_last, new_last = _course(last, summary, again=True), _course(last, summary, again=False)
+    for begin, part in (("middle", windows[third:-third]), ("first third", windows[:third])):
+        known, new = _course(part, summary, again=True), _course(part, summary, again=False)
+        if _apart(known, known_last) and _apart(new_last, new):
+            what = "RMSE" if summary.objective == "rating" else f"misses ({summary.measures[0]})"
+            return Finding(
+                "over-fitting",
+                f"from the {begin} of the log to its end {what} falls from {known[0]:.3f} to {known_last[0]:.3f} on events "
+                f"that were learned, and rises from {new[0]:.3f} to {new_last[0]:.3f} on new ones: more regularisation, fewer "
+                "factors or rehearsals, or a half-life, if tastes changed.",
+            )
+    return None
+
+
+def _apart(high: tuple[float, float], low: tuple[float, float]) -> bool:
+    """Whether the first (value, error) is higher, by more than noise and by more than an accident."""
+    return high[0] - low[0] > max(COURSE * low[0], SURE_OF_EACH * (high[1] ** 2 + low[1] ** 2) ** 0.5)
 
 
 def _course(windows: list[Window], summary: Summary, *, again: bool) -> tuple[float, float]:
@@ -169,7 +177,7 @@ def _course(windows: list[Window], summary: Summary, *, again: bool) -> tuple[fl
 
 
 def too_fast(summary: Summary, slower: Slower | None) -> Finding | None:
-    """A quarter of the learning rates does better."""
+    """Lower learning rates do better."""
     if slower is None or slower.usual is None or slower.slower is None or sure(slower.better) <= 0:
         return None
     rating = summary.objective == "rating"
@@ -178,6 +186,6 @@ def too_fast(summary: Summary, slower: Slower | None) -> Finding | None:
         return None
     return Finding(
         "learning rate too high",
-        f"a quarter of the learning rates has {summary.measures[0]} {slower.slower:.3f} instead of {slower.usual:.3f} on the "
-        f"same {slower.events:,} events: lower learning.user_rate, item_rate and history_rate, or let `streammf tune` look.",
+        f"1/{slower.times} of the learning rates has {summary.measures[0]} {slower.slower:.3f} instead of {slower.usual:.3f} "
+        f"on the same {slower.events:,} events: lower learning.user_rate, item_rate and history_rate, or try `streammf tune`.",
     )

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from streammf.errors import SourceError
-from streammf.evaluation.diagnosis import Diagnosis, Slower, diagnose
+from streammf.evaluation.diagnosis import Diagnosis, Slower, diagnose, too_fast, worse_than_simple
 from streammf.evaluation.profile import Profile, mistaken, profile
 from streammf.evaluation.run import Plan, Tried, run
 from streammf.evaluation.summary import MEASURES, Summary, mean_of, per_event, root, summarise
@@ -23,8 +23,8 @@ from streammf.learning.tables import Array
 #: Events that the slower model learns from: one in so many, and no fewer than LEAST_SLOW where there are as many.
 SLOW_PART: Final = 20
 LEAST_SLOW: Final = 4_000
-#: How much slower.
-SLOWER: Final = 0.25
+#: How many times slower; the further ones are tried only where a simple method is better, which needs an explanation.
+SLOWER: Final = (4, 16, 100)
 RATES: Final = ("user_rate", "item_rate", "history_rate")
 
 
@@ -47,14 +47,18 @@ def evaluate(
         raise SourceError(why)
     tried = run(log, options, plan, progress)
     summary = summarise(log, tried)
-    slow = None if plan.holdout else slower(log, options, tried)
+    slow = None if plan.holdout else slower(log, options, tried, SLOWER[0])
+    for times in SLOWER[1:]:
+        if slow is None or too_fast(summary, slow) or not worse_than_simple(summary):
+            break
+        slow = slower(log, options, tried, times)
     return Evaluation(profile(log, options), msgspec.to_builtins(options), summary, slow, diagnose(summary, slow))
 
 
-def slower(log: WholeLog, options: LearningOptions, tried: Tried) -> Slower:
-    """Learn the first part of the log at a quarter of the rates, and compare on the second half of it."""
+def slower(log: WholeLog, options: LearningOptions, tried: Tried, times: int) -> Slower:
+    """Learn the first part of the log so many times slower, and compare on the second half of it."""
     events = min(len(log), max(LEAST_SLOW, len(log) // SLOW_PART))
-    rates = {name: SLOWER * getattr(options, name) for name in RATES}
+    rates = {name: getattr(options, name) / times for name in RATES}
     other = run(log.first(events), msgspec.structs.replace(options, **rates), Plan(every=tried.every))
     name = "factors + popularity"
     column = tried.methods.index(name) if name in tried.methods else 0
@@ -66,7 +70,7 @@ def slower(log: WholeLog, options: LearningOptions, tried: Tried) -> Slower:
     figures = [mean_of(adds, users) for adds in (usual, slow)]
     if measure == "rmse":
         figures = [root(figure) for figure in figures]
-    return Slower(len(at), figures[0].value, figures[1].value, better)
+    return Slower(times, len(at), figures[0].value, figures[1].value, better)
 
 
 def _adds(log: WholeLog, tried: Tried, column: int, at: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.evaluation.earlier import earlier_counts, earlier_sums
-from streammf.evaluation.triers import LISTS, Found, empty_memory
+from streammf.evaluation.triers import Found, empty_memory
 from streammf.evaluation.whole_log import WholeLog
 from streammf.learning import answers
 from streammf.learning.arguments import Batch, frozen
@@ -26,6 +26,8 @@ from streammf.state.memory import Memory
 
 METHODS: Final = ("served", "biases", "item's mean", "mean of all")
 PRIOR: Final = 5.0
+#: People whose lists are looked at after each batch.
+LISTS: Final = 5
 
 
 class RatingTrier:
@@ -34,7 +36,7 @@ class RatingTrier:
     methods: tuple[str, ...] = METHODS
 
     def __init__(self, log: WholeLog, options: LearningOptions) -> None:
-        plain = msgspec.structs.replace(options, factors=1, history=0, user_rate=0.0, item_rate=0.0)
+        plain = msgspec.structs.replace(options, factors=1, history=0, rehearsals=0, user_rate=0.0, item_rate=0.0)
         self._models = [(one, empty_memory(log, one)) for one in (options, plain)]
         self._sums, self._counts = np.zeros(log.items.count), np.zeros(log.items.count)
         self._middle = sum(options.scale) / 2
@@ -53,6 +55,11 @@ class RatingTrier:
                 score[chosen, column] = predicted(memory, options, batch, chosen)
         listed_at, listed = self._lists(batch)
         return Found(score, listed_at, listed)
+
+    def again(self, batch: Batch) -> NDArray[np.float64]:
+        """See triers.Trier."""
+        options, memory = self._models[0]
+        return predicted(memory, options, batch, np.arange(len(batch.user)))
 
     def _means(self, batch: Batch, *, learn: bool) -> NDArray[np.float64]:
         """(n, 2): the item's mean and the mean of all before each event; before the batch, where it is not learned."""

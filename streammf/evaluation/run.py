@@ -19,11 +19,11 @@ from streammf.evaluation.triers import MOST, Found, Trier, trier
 from streammf.evaluation.whole_log import WholeLog
 from streammf.learning.arguments import Batch
 from streammf.learning.options import LearningOptions
-from streammf.learning.trial import AGAIN, SKIP, TRY
+from streammf.learning.trial import SKIP, TRY
 
 #: One in so many of the tried events is tried again once it is learned from, and at most so many of a batch.
 AGAIN_EVERY: Final = 4
-MOST_AGAIN: Final = 50
+MOST_AGAIN: Final = 12
 #: What trying may cost, as a part of what learning costs: the kernels, without reading the log.
 BUDGET: Final = 0.35
 #: But so many events are tried of any log that has them: it is learned in a fraction of a second then.
@@ -145,12 +145,12 @@ class _Kept:
 
     def again(self, start: int, batch: Batch, flags: NDArray[np.uint8], model: Trier) -> None:
         """Try some of what was just learned from once more."""
-        places = np.flatnonzero(flags != SKIP)[::AGAIN_EVERY][-MOST_AGAIN:]
+        places = np.flatnonzero(flags != SKIP)
+        places = places[:: max(AGAIN_EVERY, -(-len(places) // MOST_AGAIN))]
         if len(places):
             again = Batch(*(np.ascontiguousarray(column[places]) for column in batch))
-            found = model(again, np.full(len(places), AGAIN, np.uint8), learn=False)
             self._again_at.append(places + start)
-            self._again.append(found.score[:, 0].copy())
+            self._again.append(model.again(again).copy())
 
     def whole(self, objective: str, methods: tuple[str, ...], every: int, learned: int, seconds: float) -> Tried:
         """All of it."""

@@ -122,7 +122,7 @@ def summarise(log: WholeLog, tried: Tried) -> Summary:
         tried=int(counts.sum()),
         every=tried.every,
         holdout=holdout,
-        methods=[found.method(column, counts) for column in range(len(tried.methods))],
+        methods=found.methods(counts),
         windows=found.windows(tried.learned if holdout else 0),
         by_activity=found.groups(earlier_counts(log.user)[tried.at], counts),
         by_age=found.groups(earlier_counts(log.item)[tried.at], counts),
@@ -143,11 +143,19 @@ def per_event(objective: str, score: Floats, value: Floats) -> dict[str, Floats]
 
 def mean_of(values: Floats, users: NDArray[np.int32]) -> Figure:
     """The mean and its error, people taken for the observations."""
+    return means_of(values[:, None], np.unique(users, return_inverse=True)[1])[0]
+
+
+def means_of(values: Floats, people: NDArray[np.int64]) -> list[Figure]:
+    """The same for each column; people: numbers from 0 on."""
     if not len(values):
-        return Figure(None, None)
-    mean = float(values.mean())
-    off = np.bincount(np.unique(users, return_inverse=True)[1], values - mean)
-    return Figure(mean, float(np.sqrt(np.sum(off * off)) / len(values)))
+        return [Figure(None, None)] * values.shape[1]
+    found = []
+    for column in values.T:
+        mean = float(column.mean())
+        off = np.bincount(people, column - mean)
+        found.append(Figure(mean, float(np.sqrt(np.sum(off * off)) / len(column))))
+    return found
 
 
 def root(figure: Figure) -> Figure:
@@ -169,30 +177,24 @@ class _Found:
         self._in_tail = np.ones(log.items.count, np.bool_)
         self._in_tail[np.argsort(-events, kind="stable")[: int(np.ceil(HEAD * log.items.count))]] = False
 
-    def figure(self, measure: str, column: int, chosen: NDArray[np.bool_]) -> Figure:
-        """One measure of one method over the chosen events."""
-        found = mean_of(self._adds[measure][chosen, column], self._users[chosen])
-        return root(found) if measure == "rmse" else found
-
-    def method(self, column: int, chosen: NDArray[np.bool_]) -> Method:
-        """One method."""
-        measures = MEASURES[self._tried.objective]
-        adds = self._adds[measures[0]][chosen]
-        worse = adds[:, column] - adds[:, 0] if self._tried.objective == "rating" else adds[:, 0] - adds[:, column]
-        figures = {measure: self.figure(measure, column, chosen) for measure in measures}
-        return Method(self._tried.methods[column], figures, mean_of(worse, self._users[chosen]))
-
     def part(self, title: str, chosen: NDArray[np.bool_]) -> Part:
         """All methods over some events."""
-        measures, methods = MEASURES[self._tried.objective], self._tried.methods
-        return Part(
-            title,
-            int(chosen.sum()),
-            {
-                name: {measure: self.figure(measure, column, chosen) for measure in measures}
-                for column, name in enumerate(methods)
-            },
-        )
+        at = np.flatnonzero(chosen)
+        people = np.unique(self._users[at], return_inverse=True)[1]
+        figures: dict[str, dict[str, Figure]] = {name: {} for name in self._tried.methods}
+        for measure, adds in self._adds.items():
+            for name, found in zip(self._tried.methods, means_of(adds[at], people), strict=True):
+                figures[name][measure] = root(found) if measure == "rmse" else found
+        return Part(title, len(at), figures)
+
+    def methods(self, chosen: NDArray[np.bool_]) -> list[Method]:
+        """Every method, with how it compares to what serves."""
+        at = np.flatnonzero(chosen)
+        adds = self._adds[MEASURES[self._tried.objective][0]][at]
+        worse = adds - adds[:, :1] if self._tried.objective == "rating" else adds[:, :1] - adds
+        behind = means_of(worse, np.unique(self._users[at], return_inverse=True)[1])
+        figures = self.part("", chosen).figures
+        return [Method(name, figures[name], off) for name, off in zip(self._tried.methods, behind, strict=True)]
 
     def groups(self, before: NDArray[np.int64], counts: NDArray[np.bool_]) -> list[Part]:
         """Parts by a number of events."""

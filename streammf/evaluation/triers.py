@@ -23,14 +23,12 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.rates import rates
 from streammf.learning.room import room, spaced
 from streammf.learning.tables import FEATURES, Axis
-from streammf.learning.trial import LISTED, trials
+from streammf.learning.trial import AGAIN, LISTED, trials
 from streammf.state.memory import Memory
 from streammf.state.options import Limits
 
 #: Events handed to a trier at once.
 MOST: Final = 2_000
-#: People whose lists are looked at after each batch, where lists are no by-product of trying.
-LISTS: Final = 10
 
 
 class Found(NamedTuple):
@@ -51,7 +49,11 @@ class Trier(Protocol):
     """The first is what serves."""
 
     def __call__(self, batch: Batch, sample: NDArray[np.uint8], *, learn: bool) -> Found:
-        """Try and learn; sample: (n,), of trial.SKIP, TRY, AGAIN."""
+        """Try and learn; sample: (n,), of trial.SKIP, TRY."""
+        ...
+
+    def again(self, batch: Batch) -> NDArray[np.float64]:
+        """(n,) the score of what serves for events that were learned from already. Learns nothing."""
         ...
 
 
@@ -106,6 +108,10 @@ class PlainTrier:
         )
         return _found(self._trials.rank[:n], self._trials.listed[:n])
 
+    def again(self, batch: Batch) -> NDArray[np.float64]:
+        """See Trier."""
+        return self(batch, np.full(len(batch.user), AGAIN, np.uint8), learn=False).score[:, 0]
+
 
 class BlendTrier:
     """Ranking by the blend."""
@@ -130,6 +136,10 @@ class BlendTrier:
             self._feature, sample, int(learn), self._trials,
         )  # fmt: skip
         return _found(self._trials.rank[:n], self._trials.listed[:n])
+
+    def again(self, batch: Batch) -> NDArray[np.float64]:
+        """See Trier."""
+        return self(batch, np.full(len(batch.user), AGAIN, np.uint8), learn=False).score[:, 0]
 
 
 def _found(rank: NDArray[np.float64], listed: NDArray[np.int32]) -> Found:

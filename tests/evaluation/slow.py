@@ -147,12 +147,13 @@ def rank_all(log: WholeLog, options: LearningOptions, every: int, split: int | N
 
 def again_of(sample: set[int], first: int, last: int) -> list[int]:
     """The events of a batch that are tried once more after it."""
-    return sorted(place for place in sample if first <= place <= last)[::4][-50:]
+    places = sorted(place for place in sample if first <= place <= last)
+    return places[:: max(4, math.ceil(len(places) / 12))]
 
 
 def rate_all(log: WholeLog, options: LearningOptions) -> Slow:
     """Foretell and learn ratings: served, biases, the item's mean, the mean of all."""
-    biases = msgspec.structs.replace(options, factors=1, history=0, user_rate=0.0, item_rate=0.0)
+    biases = msgspec.structs.replace(options, factors=1, history=0, rehearsals=0, user_rate=0.0, item_rate=0.0)
     models, whole = [Learning(log, each) for each in (options, biases)], log.batch(options)
     low, high = options.scale
     total, count = (low + high) / 2, 1.0
@@ -188,10 +189,10 @@ def expected(model: Learning, user: int, item: int) -> float:
 
 
 def rating_lists(model: Learning, log: WholeLog, first: int, last: int) -> list[tuple[int, list[int]]]:
-    """The lists of the last ten people of a batch, after it."""
+    """The lists of the last five people of a batch, after it."""
     latest = {int(log.user[n]): n for n in range(first, last + 1)}
     found = []
-    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-10:]:
+    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-5:]:
         had = set(log.item[: last + 1][log.user[: last + 1] == user].tolist())
         view = wide(model.memory)
         z = oracles.taste(view, model.options, user)
@@ -235,7 +236,11 @@ def behind(log: WholeLog, tried: Sequence[Tried], measure: str, method: int) -> 
     """By how much a method is worse than the first."""
     sign = 1 if measure == "rmse" else -1
     values = [
-        sign * (adds(measure, each.scores[method], float(log.value[each.place])) - adds(measure, each.scores[0], float(log.value[each.place])))
+        sign
+        * (
+            adds(measure, each.scores[method], float(log.value[each.place]))
+            - adds(measure, each.scores[0], float(log.value[each.place]))
+        )
         for each in tried
     ]
     return figure(values, [int(log.user[each.place]) for each in tried])
@@ -264,5 +269,3 @@ def had_before(rows: Any, place: int) -> int:
 def counted(log: WholeLog, slow: Slow, holdout: bool = False) -> list[Tried]:
     """Those that count: after the first tenth."""
     return [each for each in slow.tried if holdout or each.place >= int(0.1 * len(log))]
-
-

@@ -1,6 +1,7 @@
 """Every figure of an evaluation against a slow and independent one, event by event."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def places(both: Both) -> list[tuple[int, int]]:
     number = len(both.summary.windows)
     assert number == min(20, max(4, len(both.slow.tried) // 50))
     edges = [int(first + (last - first) * n / number) for n in range(number + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def test_windows_of_stream_time(both: Both) -> None:
