@@ -86,6 +86,11 @@ def said(figure: Figure) -> str:
     return number if figure.error is None else f"{number} ± {f'{figure.error:.3f}'.removeprefix('0')}"
 
 
+def said_behind(figure: Figure) -> str:
+    """By how much a method is worse, as people read it: "+.024 ± .004"."""
+    return "-" if figure.value is None else f"{'-' if figure.value < 0 else '+'}{said(Figure(abs(figure.value), figure.error))}"
+
+
 def verdict(summary: Summary) -> str:
     """What serves, beside the best of the others."""
     measure, served, best = summary.measures[0], summary.methods[0], best_simple(summary)
@@ -103,7 +108,8 @@ def verdict(summary: Summary) -> str:
         case -1:
             return f"{best.name} alone is better than what serves: {text}."
         case _:
-            return f"What serves and {best.name} cannot be told apart on these events: {text}."
+            more = f" More events tell more: --every {max(1, summary.every // 10)}." if summary.every > 1 else ""
+            return f"What serves and {best.name} cannot be told apart on these events: {text}.{more}"
 
 
 def worse_than_simple(summary: Summary) -> Finding | None:
@@ -162,7 +168,7 @@ def over_fitted(summary: Summary) -> Finding | None:
 
 def _apart(high: tuple[float, float], low: tuple[float, float]) -> bool:
     """Whether the first (value, error) is higher, by more than noise and by more than an accident."""
-    return high[0] - low[0] > max(COURSE * low[0], SURE_OF_EACH * (high[1] ** 2 + low[1] ** 2) ** 0.5)
+    return bool(high[0] - low[0] > max(COURSE * low[0], SURE_OF_EACH * (high[1] ** 2 + low[1] ** 2) ** 0.5))
 
 
 def _course(windows: list[Window], summary: Summary, *, again: bool) -> tuple[float, float]:

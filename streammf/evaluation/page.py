@@ -45,7 +45,7 @@ svg .dot{fill:currentColor;stroke:none}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.5rem 0 0;padding:0;font-size:.85rem}
 .legend i{display:inline-block;width:1em;height:.3em;border-radius:2px;background:currentColor;margin-right:.4em;
 vertical-align:middle}
-@media(max-width:560px){th,td{white-space:normal;padding-right:.4rem;font-size:.9rem}td small{display:block;margin:0}
+@media(max-width:560px){th,td{white-space:normal;padding-right:.3rem;font-size:.82rem}td small{display:block;margin:0}
 svg text{font-size:16px}}
 """ + "".join(f".c{n}{{color:var(--c{n})}}" for n in range(8))
 

@@ -15,7 +15,7 @@ import msgspec
 from streammf import __version__
 from streammf.evaluation import charts
 from streammf.evaluation.charts import Series
-from streammf.evaluation.diagnosis import said
+from streammf.evaluation.diagnosis import said, said_behind
 from streammf.evaluation.evaluate import Evaluation
 from streammf.evaluation.page import card, cards, facts, heading, page, paragraph, table
 from streammf.evaluation.summary import Part, Summary, Window
@@ -60,12 +60,7 @@ def method_rows(summary: Summary) -> list[list[str]]:
     """One row a method."""
     rows = []
     for number, method in enumerate(summary.methods):
-        behind = method.behind
-        worse = (
-            f"{behind.value:+.4f} ± {behind.error:.4f}"
-            if number and behind.value is not None and behind.error is not None
-            else ""
-        )
+        worse = said_behind(method.behind) if number else ""
         rows.append([method.name, *(said(method.figures[measure]) for measure in summary.measures), worse])
     return rows
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from textwrap import fill
 from typing import Final
 
-from streammf.evaluation.diagnosis import said
+from streammf.evaluation.diagnosis import said, said_behind
 from streammf.evaluation.evaluate import Evaluation
 from streammf.evaluation.profile import Profile
-from streammf.evaluation.summary import Figure, Lists, Part, Summary
+from streammf.evaluation.summary import Lists, Part, Summary
 
 WIDTH: Final = 100
 SUITS: Final = {
@@ -88,7 +88,7 @@ def table(summary: Summary) -> list[str]:
     lines = [f"{'':24}{head}{'behind by':>18}"]
     for number, method in enumerate(summary.methods):
         cells = "".join(f"{said(method.figures[measure]):>16}" for measure in summary.measures)
-        behind = "" if number == 0 else _signed(method.behind)
+        behind = "" if number == 0 else said_behind(method.behind)
         lines.append(f"  {method.name:<22}{cells}{behind:>18}")
     return lines
 
@@ -110,12 +110,6 @@ def group_lines(title: str, parts: list[Part], summary: Summary) -> list[str]:
         cells = "".join(f"{said(part.figures[name][measure]):>16}" for name in shown)
         lines.append(f"  {part.title:<22}{part.events:>10,}{cells}")
     return lines
-
-
-def _signed(figure: Figure) -> str:
-    if figure.value is None or figure.error is None:
-        return "-"
-    return f"{figure.value:+.4f} ± {figure.error:.4f}"
 
 
 def _wrapped(text: str, mark: str = "") -> str:

@@ -65,7 +65,7 @@ def test_people_of_whom_nothing_is_known_get_the_same_lists(tmp_path: Path) -> N
 
 
 def test_a_model_that_does_not_move_foretells_the_same_rating_for_all(tmp_path: Path) -> None:
-    still = dict.fromkeys((*RATES, "bias_rate"), 0.0) | {"bias_prior": 1e6}
+    still: dict[str, Any] = dict.fromkeys((*RATES, "bias_rate"), 0.0) | {"bias_prior": 1e6}
     options = LearningOptions(objective="rating", history=0, **still)
     assert "predictions all alike" in found(many(logs.ratings, tmp_path), options, 1)
 
