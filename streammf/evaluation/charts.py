@@ -54,6 +54,19 @@ def dots(series: Sequence[Series], labels: Sequence[str], said: str) -> str:
     )
 
 
+def scatter(points: Sequence[tuple[float, float]], best: int, ends: tuple[str, str], said: str) -> str:
+    """Points (place from 0 to 1, value), one of them the best; ends: what the places 0 and 1 are called."""
+    frame = _Frame([Series("", [value for _, value in points])], 1)
+    wide = WIDTH - LEFT - RIGHT - 20
+    body = []
+    for number, (place, value) in enumerate(points):
+        kind = "c0 dot" if number == best else "c6 dot"
+        size = 6 if number == best else 4
+        body.append(f'<circle class="{kind}" cx="{LEFT + 10 + place * wide:.1f}" cy="{frame.y(value):.1f}" r="{size}"/>')
+    marks = [(LEFT + 10.0, ends[0]), (LEFT + 10.0 + wide / 2, ""), (LEFT - 6.0 + wide, ends[1])]
+    return _svg(frame, [*body, *_marks(marks)], said)
+
+
 class _Frame:
     """Where numbers stand."""
 

@@ -41,6 +41,8 @@ class Plan:
     """One event in so many is tried. None: as many as cost no more than half of what learning costs."""
     holdout: float = 0.0
     """The last part of the log, which is tried and not learned from. 0: every event is tried, then learned from."""
+    part: tuple[float, float] | None = None
+    """Try only what stands in this part of the log, and end behind it; nothing is tried again."""
     learn_only: bool = False
     """Try nothing: what learning alone costs."""
 
@@ -90,6 +92,10 @@ def run(log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[
     every = plan.every or default_every(log, options)
     sample = np.zeros(len(log), np.uint8) if plan.learn_only else chosen(log, options, every)
     split = len(log) - round(plan.holdout * len(log))
+    end = len(log)
+    if plan.part is not None:
+        sample[: round(plan.part[0] * len(log))] = SKIP
+        end = round(plan.part[1] * len(log))
     if plan.holdout:
         sample[:split] = SKIP
         sample[split:][~_first_of_pair(log, split)] = SKIP
@@ -97,13 +103,13 @@ def run(log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[
     whole = log.batch(options)
     kept = _Kept()
     began = time.perf_counter()
-    for first in range(0, len(log), MOST):
-        for start, end in _parts(first, min(first + MOST, len(log)), split):
-            batch, flags = _cut(whole, start, end), sample[start:end]
+    for first in range(0, end, MOST):
+        for start, stop in _parts(first, min(first + MOST, end), split):
+            batch, flags = _cut(whole, start, stop), sample[start:stop]
             kept.take(start, flags, model(batch, flags, learn=start < split))
-            if start < split and not plan.learn_only:
+            if start < split and not plan.learn_only and plan.part is None:
                 kept.again(start, batch, flags, model)
-        progress(min(first + MOST, len(log)))
+        progress(min(first + MOST, end))
     return kept.whole(options.objective, model.methods, every, split, time.perf_counter() - began)
 
 
