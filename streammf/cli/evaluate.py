@@ -10,17 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from streammf.cli.bars import bars
 from streammf.cli.flags import Flags, config_flag, json_flag, settings
-from streammf.evaluation.evaluate import evaluate
-from streammf.evaluation.report import report
-from streammf.evaluation.run import Plan
-from streammf.evaluation.text import as_text
-from streammf.evaluation.triers import compile_for
-from streammf.evaluation.whole_log import open_log, read_whole
-from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import load
 
 EXAMPLES: Final = """\b
@@ -69,20 +61,16 @@ def command(
 
     LOG is a file of events (.csv, .jsonl; .gz and .zst too) or the folder of an embedded log. It is taken in the order of time.
     """
-    options = load(file, flags=learning_flags(objective, positive_from)).of(LearningOptions)
     if page is not None and not page.parent.is_dir():
         raise click.UsageError(f"--html {page}: the folder {page.parent} does not exist")
+    configuration = load(file, flags=learning_flags(objective, positive_from))
+    from streammf.learning.options import LearningOptions  # noqa: PLC0415 - loads numpy
+    from streammf.operations.evaluating import evaluate_path, write_page, written  # noqa: PLC0415 - loads numba, the kernels
+
     with bars() as bar:
-        source = open_log(log)
-        try:
-            compile_for(options, bar("compiling kernels (once after an installation)"))
-            whole = read_whole(source, str(log), options, bar("reading"))
-        finally:
-            source.close()
-        learning = bar("learning")
-        found = evaluate(whole, options, Plan(every=every, holdout=holdout), lambda done: learning(done, len(whole)))
+        found = evaluate_path(log, configuration.of(LearningOptions), every, holdout, bar)
     if page is not None:
-        page.write_text(report(found), encoding="utf-8")
-    click.echo(msgspec.json.encode(found).decode() if as_json else as_text(found))
+        write_page(found, page)
+    click.echo(written(found, as_json=as_json))
     if page is not None and not as_json:
         click.echo(f"\nreport written to {page}")

@@ -1,7 +1,7 @@
 """Everything about a log and a configuration at once: what the log is, how well each method foretells it, what that means.
 
 Rules of this file:
-1. What cannot be measured is refused before anything is learned.
+1. What the log cannot be measured for is refused by `profile.mistaken`, before it comes here.
 2. The model with slower learning runs on the first part of the log alone: it is there to find rates that are far too high.
 """
 
@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from streammf.errors import SourceError
 from streammf.evaluation.diagnosis import Diagnosis, Slower, diagnose, too_fast, worse_than_simple
-from streammf.evaluation.profile import Profile, mistaken, profile
+from streammf.evaluation.profile import Profile, profile
 from streammf.evaluation.run import Plan, Tried, run
 from streammf.evaluation.summary import MEASURES, Summary, mean_of, per_event, root, summarise
 from streammf.evaluation.whole_log import WholeLog
@@ -42,9 +41,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 def evaluate(
     log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[[int], None] = lambda done: None
 ) -> Evaluation:
-    """Evaluate a configuration of learning on a log. Raises SourceError where the log is none for this objective."""
-    if why := mistaken(log, options):
-        raise SourceError(why)
+    """Evaluate a configuration of learning on a log."""
     tried = run(log, options, plan, progress)
     summary = summarise(log, tried)
     slow = None if plan.holdout else slower(log, options, tried, SLOWER[0])

@@ -24,7 +24,7 @@ p{margin:.5rem 0;max-width:75ch}
 .verdict{font-size:1.1rem}
 .finding{border-left:4px solid var(--bad);padding:.1rem 0 .1rem .8rem;margin:.8rem 0}
 .fine{border-left-color:var(--good)}
-.cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}
+.cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr))}
 .card{background:var(--card);border-radius:10px;padding:.9rem;min-width:0}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}

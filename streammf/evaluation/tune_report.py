@@ -24,9 +24,8 @@ from streammf.evaluation.text import WIDTH
 from streammf.evaluation.tune import CONFIRMED, SEARCHED, Row, Tuned
 from streammf.learning.options import LearningOptions
 
-#: Trials that a table shows.
-SHOWN: Final = 10
-AS_IT_WAS: Final = " (as it was)"
+#: Trials that a table shows beside the settings as they were.
+SHOWN: Final = 4
 
 
 def conclusion(tuned: Tuned) -> str:
@@ -65,29 +64,19 @@ def best_rows(tuned: Tuned) -> list[Row]:
     return sorted(tuned.trials, key=lambda row: (sign * row.value, row.number))[:SHOWN]
 
 
-def shown_rows(tuned: Tuned) -> tuple[list[str], list[list[str]]]:
-    """A table: the best trials, and the first one."""
-    names = list(tuned.best.settings)
-    chosen = best_rows(tuned)
-    chosen += [row for row in tuned.trials if row.usual and row not in chosen]
-    cells = [
-        [
-            f"{row.number}{AS_IT_WAS if row.usual else ''}",
-            f"{row.value:.4f}",
-            *(f"{short(row.settings[name]):g}" for name in names),
-        ]
-        for row in chosen
-    ]
-    return ["trial", tuned.measure, *(name.replace("_", " ") for name in names)], cells
+def beside(tuned: Tuned) -> list[list[str]]:
+    """A table, settings downwards: the best trials, and last the settings as they were."""
+    chosen = [row for row in best_rows(tuned) if not row.usual] + [row for row in tuned.trials if row.usual]
+    lines = [["trial", *("as it was" if row.usual else str(row.number) for row in chosen)]]
+    lines.append([tuned.measure, *(f"{row.value:.4f}" for row in chosen)])
+    lines += [[name, *(f"{short(row.settings[name]):g}" for row in chosen)] for name in tuned.best.settings]
+    return lines
 
 
 def as_text(tuned: Tuned) -> str:
-    """For a terminal: settings downwards, trials sideways."""
-    head, cells = shown_rows(tuned)
-    beside = [*(row for row in cells[:5] if AS_IT_WAS not in row[0]), *(row for row in cells if AS_IT_WAS in row[0])]
+    """For a terminal."""
     lines = [f"The best trials, and last the settings as they were, by the {_searched()}:"]
-    for number, name in enumerate(head):
-        lines.append(f"  {name:<22}" + "".join(f"{row[number].removesuffix(AS_IT_WAS):>10}" for row in beside))
+    lines += [f"  {line[0]:<24}" + "".join(f"{cell:>11}" for cell in line[1:]) for line in beside(tuned)]
     return "\n".join([*lines, "", fill(conclusion(tuned), WIDTH)])
 
 
@@ -100,7 +89,7 @@ def report(tuned: Tuned, name: str, knobs: list[Knob]) -> str:
         best.append(row.value if held is None or sign * row.value < sign * held else held)
     series = [Series("best so far", best), Series("each trial", [row.value for row in tuned.trials])]
     labels = [str(row.number) for row in tuned.trials]
-    head, cells = shown_rows(tuned)
+    head, *cells = beside(tuned)
     title = f"StreamMF: search on {Path(name).name}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -110,7 +99,7 @@ def report(tuned: Tuned, name: str, knobs: list[Knob]) -> str:
             [card(f"{tuned.measure}, trial by trial", charts.lines(series, labels, "trial by trial"), f"By the {_searched()}.")]
         ),
         heading("The best"),
-        table(head, cells),
+        table(head, [[name.replace("_", " "), *line] for name, *line in cells]),
         heading("Setting by setting"),
         cards([_scatter(tuned, knob) for knob in knobs]),
     ]
