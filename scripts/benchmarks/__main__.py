@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import freshness, growth, ingest, quality, query
+from scripts.benchmarks import evaluating, freshness, growth, ingest, quality, query
 from scripts.benchmarks.report import Report
 from streammf.errors import ConfigurationError, StreamMFError
 
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
     names = made.add_subparsers(dest="name", required=True)
     modules = {"ingest": ingest, "freshness": freshness, "query": query, "growth": growth, "quality": quality}
+    modules["evaluate"] = evaluating
     for name, module in modules.items():
         summary = (module.__doc__ or "").strip()
         one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
@@ -30,6 +31,11 @@ def parser() -> argparse.ArgumentParser:
     )
     ranking = names.choices["quality"]
     ranking.add_argument(
+        "--data", type=Path, default=data and Path(data), help="folder of the logs (default: STREAMMF_TEST_DATA)"
+    )
+    trying = names.choices["evaluate"]
+    trying.add_argument("--runs", type=int, default=3, help="times that everything is measured (default: %(default)s)")
+    trying.add_argument(
         "--data", type=Path, default=data and Path(data), help="folder of the logs (default: STREAMMF_TEST_DATA)"
     )
     ranking.add_argument("--ablation", action="store_true", help="also without each feature and each learner (minutes)")
@@ -58,9 +64,11 @@ def report(arguments: argparse.Namespace, command: str) -> Report:
     if arguments.name == "growth":
         most = int(arguments.most_users), int(arguments.most_items)
         return growth.run(command, *most, arguments.folder, arguments.commits)
+    if arguments.name in {"quality", "evaluate"} and arguments.data is None:
+        raise ConfigurationError("this is measured on real logs: say where they are with --data or STREAMMF_TEST_DATA")
+    if arguments.name == "evaluate":
+        return evaluating.run(command, arguments.data, arguments.runs)
     if arguments.name == "quality":
-        if arguments.data is None:
-            raise ConfigurationError("quality is measured on real logs: say where they are with --data or STREAMMF_TEST_DATA")
         return quality.run(command, arguments.data, ablation=arguments.ablation)
     return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
 

@@ -25,6 +25,8 @@ ALIKE_RATINGS: Final = 0.10
 TOO_HIGH: Final = 0.05
 #: Lists below which nothing is said about them.
 FEWEST_LISTS: Final = 20
+#: Events tried again in the last third of the log, below which nothing is said of over-fitting.
+FEWEST_KNOWN: Final = 60
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -153,6 +155,8 @@ def over_fitted(summary: Summary) -> Finding | None:
         return None
     last = windows[-third:]
     known_last, new_last = _course(last, summary, again=True), _course(last, summary, again=False)
+    if sum(window.known for window in last) < FEWEST_KNOWN:
+        return None
     for begin, part in (("middle", windows[third:-third]), ("first third", windows[:third])):
         known, new = _course(part, summary, again=True), _course(part, summary, again=False)
         if _apart(known, known_last) and _apart(new_last, new):

@@ -27,7 +27,7 @@ from streammf.state.memory import Memory
 METHODS: Final = ("served", "biases", "item's mean", "mean of all")
 PRIOR: Final = 5.0
 #: People whose lists are looked at after each batch.
-LISTS: Final = 5
+LISTS: Final = 4
 
 
 class RatingTrier:
@@ -38,6 +38,7 @@ class RatingTrier:
     def __init__(self, log: WholeLog, options: LearningOptions) -> None:
         plain = msgspec.structs.replace(options, factors=1, history=0, rehearsals=0, user_rate=0.0, item_rate=0.0)
         self._models = [(one, empty_memory(log, one)) for one in (options, plain)]
+        self._readings = [reading(memory) for _, memory in self._models]
         self._sums, self._counts = np.zeros(log.items.count), np.zeros(log.items.count)
         self._middle = sum(options.scale) / 2
 
@@ -52,14 +53,19 @@ class RatingTrier:
                 foretold = foretell_ratings(memory.state, memory.marks, memory.counts, batch, options)
                 score[chosen, column] = foretold[chosen]
             else:
-                score[chosen, column] = predicted(memory, options, batch, chosen)
+                score[chosen, column] = self._predicted(column, batch, chosen)
         listed_at, listed = self._lists(batch)
         return Found(score, listed_at, listed)
 
     def again(self, batch: Batch) -> NDArray[np.float64]:
         """See triers.Trier."""
-        options, memory = self._models[0]
-        return predicted(memory, options, batch, np.arange(len(batch.user)))
+        return self._predicted(0, batch, np.arange(len(batch.user)))
+
+    def _predicted(self, model: int, batch: Batch, chosen: Array) -> NDArray[np.float64]:
+        """What a model answers for these events of the batch."""
+        (options, memory), state = self._models[model], self._readings[model]
+        pairs = zip(batch.user[chosen].tolist(), batch.item[chosen].tolist(), strict=True)
+        return np.array([answers.predict(state, memory.counts, options, user, item) for user, item in pairs])
 
     def _means(self, batch: Batch, *, learn: bool) -> NDArray[np.float64]:
         """(n, 2): the item's mean and the mean of all before each event; before the batch, where it is not learned."""
@@ -76,8 +82,7 @@ class RatingTrier:
 
     def _lists(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """What the last people of the batch would be recommended after it, each person once."""
-        options, memory = self._models[0]
-        state = reading(memory)
+        (options, memory), state = self._models[0], self._readings[0]
         last = earlier_counts(batch.user[::-1])[::-1] == 0
         at = np.flatnonzero(last)[-LISTS:]
         asked = []
@@ -93,10 +98,3 @@ class RatingTrier:
 def reading(memory: Memory) -> State:
     """The state as answers take it."""
     return State._make(type(table)(*map(frozen, table)) for table in memory.state)
-
-
-def predicted(memory: Memory, options: LearningOptions, batch: Batch, chosen: Array) -> NDArray[np.float64]:
-    """What the model answers for these events of the batch."""
-    state = reading(memory)
-    pairs = zip(batch.user[chosen].tolist(), batch.item[chosen].tolist(), strict=True)
-    return np.array([answers.predict(state, memory.counts, options, user, item) for user, item in pairs])

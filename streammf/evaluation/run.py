@@ -21,9 +21,9 @@ from streammf.learning.arguments import Batch
 from streammf.learning.options import LearningOptions
 from streammf.learning.trial import SKIP, TRY
 
-#: One in so many of the tried events is tried again once it is learned from, and at most so many of a batch.
+#: One in so many of the tried events is tried again once it is learned from, and of a batch at most its part of so many.
 AGAIN_EVERY: Final = 4
-MOST_AGAIN: Final = 12
+MOST_AGAIN: Final = 500
 #: What trying may cost, as a part of what learning costs: the kernels, without reading the log.
 BUDGET: Final = 0.35
 #: But so many events are tried of any log that has them: it is learned in a fraction of a second then.
@@ -101,7 +101,7 @@ def run(log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[
         sample[split:][~_first_of_pair(log, split)] = SKIP
     model = trier(log, options)
     whole = log.batch(options)
-    kept = _Kept()
+    kept = _Kept(-(-end // MOST))
     began = time.perf_counter()
     for first in range(0, end, MOST):
         for start, stop in _parts(first, min(first + MOST, end), split):
@@ -133,7 +133,8 @@ def _cut(whole: Batch, first: int, last: int) -> Batch:
 class _Kept:
     """Columns of what was found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: int) -> None:
+        self._most_again = max(MOST_AGAIN // batches, 1)
         self._at: list[NDArray[np.int64]] = []
         self._score: list[NDArray[np.float64]] = []
         self._listed_at: list[NDArray[np.int64]] = []
@@ -152,7 +153,7 @@ class _Kept:
     def again(self, start: int, batch: Batch, flags: NDArray[np.uint8], model: Trier) -> None:
         """Try some of what was just learned from once more."""
         places = np.flatnonzero(flags != SKIP)
-        places = places[:: max(AGAIN_EVERY, -(-len(places) // MOST_AGAIN))]
+        places = places[:: max(AGAIN_EVERY, -(-len(places) // self._most_again))]
         if len(places):
             again = Batch(*(np.ascontiguousarray(column[places]) for column in batch))
             self._again_at.append(places + start)

@@ -81,6 +81,8 @@ class Window(msgspec.Struct, frozen=True):
     part: Part
     again: Figure
     """The first measure of what serves, on events of this window that it had learned from already."""
+    known: int
+    """How many these were."""
     lists: Lists
 
 
@@ -143,10 +145,17 @@ def per_event(objective: str, score: Floats, value: Floats) -> dict[str, Floats]
 
 def mean_of(values: Floats, users: NDArray[np.int32]) -> Figure:
     """The mean and its error, people taken for the observations."""
-    return means_of(values[:, None], np.unique(users, return_inverse=True)[1])[0]
+    return means_of(values[:, None], numbered(users))[0]
 
 
-def means_of(values: Floats, people: NDArray[np.int64]) -> list[Figure]:
+def numbered(users: NDArray[np.int32]) -> NDArray[np.int32] | NDArray[np.int64]:
+    """People as numbers to count by: their rows, unless most of these are others'."""
+    if not len(users) or int(users.max()) < 4 * len(users):
+        return users
+    return np.unique(users, return_inverse=True)[1]
+
+
+def means_of(values: Floats, people: NDArray[np.int32] | NDArray[np.int64]) -> list[Figure]:
     """The same for each column; people: numbers from 0 on."""
     if not len(values):
         return [Figure(None, None)] * values.shape[1]
@@ -180,7 +189,7 @@ class _Found:
     def part(self, title: str, chosen: NDArray[np.bool_]) -> Part:
         """All methods over some events."""
         at = np.flatnonzero(chosen)
-        people = np.unique(self._users[at], return_inverse=True)[1]
+        people = numbered(self._users[at])
         figures: dict[str, dict[str, Figure]] = {name: {} for name in self._tried.methods}
         for measure, adds in self._adds.items():
             for name, found in zip(self._tried.methods, means_of(adds[at], people), strict=True):
@@ -192,7 +201,7 @@ class _Found:
         at = np.flatnonzero(chosen)
         adds = self._adds[MEASURES[self._tried.objective][0]][at]
         worse = adds - adds[:, :1] if self._tried.objective == "rating" else adds[:, :1] - adds
-        behind = means_of(worse, np.unique(self._users[at], return_inverse=True)[1])
+        behind = means_of(worse, numbered(self._users[at]))
         figures = self.part("", chosen).figures
         return [Method(name, figures[name], off) for name, off in zip(self._tried.methods, behind, strict=True)]
 
@@ -214,17 +223,18 @@ class _Found:
         for start, end in pairwise(edges):
             since, until = int(log.time[start]), int(log.time[end - 1])
             part = self.part("", (tried.at >= start) & (tried.at < end))
-            found.append(Window(since, until, part, self._again(start, end), self.lists(start, end)))
+            again, known = self._again(start, end)
+            found.append(Window(since, until, part, again, known, self.lists(start, end)))
         return found
 
-    def _again(self, start: int, end: int) -> Figure:
+    def _again(self, start: int, end: int) -> tuple[Figure, int]:
         tried = self._tried
         chosen = (tried.again_at >= start) & (tried.again_at < end) & (tried.again >= 0)
         at = tried.again_at[chosen]
         adds = per_event(tried.objective, tried.again[chosen], self._log.value[at].astype(np.float64))
         measure = MEASURES[tried.objective][0]
         found = mean_of(adds[measure], self._log.user[at])
-        return root(found) if measure == "rmse" else found
+        return (root(found) if measure == "rmse" else found), len(at)
 
     def lists(self, start: int, end: int) -> Lists:
         """The lists of a stretch of the log."""

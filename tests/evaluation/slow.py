@@ -139,16 +139,16 @@ def rank_all(log: WholeLog, options: LearningOptions, every: int, split: int | N
         else:
             pairs.add((user, item))
         if split is None and (n % AT_ONCE == AT_ONCE - 1 or n == len(log) - 1):
-            for place in again_of(sample, n - n % AT_ONCE, n):
+            for place in again_of(sample, n - n % AT_ONCE, n, len(log)):
                 user, item = int(log.user[place]), int(log.item[place])
                 again.append((place, rankings(model.memory, options, user, item, had[user] - {item})[0][0]))
     return Slow(tried, lists, again)
 
 
-def again_of(sample: set[int], first: int, last: int) -> list[int]:
+def again_of(sample: set[int], first: int, last: int, events: int) -> list[int]:
     """The events of a batch that are tried once more after it."""
     places = sorted(place for place in sample if first <= place <= last)
-    return places[:: max(4, math.ceil(len(places) / 12))]
+    return places[:: max(4, math.ceil(len(places) / (500 // math.ceil(events / AT_ONCE))))]
 
 
 def rate_all(log: WholeLog, options: LearningOptions) -> Slow:
@@ -173,7 +173,7 @@ def rate_all(log: WholeLog, options: LearningOptions) -> Slow:
             lists += rating_lists(models[0], log, first, n)
             again += [
                 (place, expected(models[0], int(log.user[place]), int(log.item[place])))
-                for place in again_of(set(range(len(log))), first, n)
+                for place in again_of(set(range(len(log))), first, n, len(log))
             ]
     return Slow(tried, lists, again)
 
@@ -189,10 +189,10 @@ def expected(model: Learning, user: int, item: int) -> float:
 
 
 def rating_lists(model: Learning, log: WholeLog, first: int, last: int) -> list[tuple[int, list[int]]]:
-    """The lists of the last five people of a batch, after it."""
+    """The lists of the last four people of a batch, after it."""
     latest = {int(log.user[n]): n for n in range(first, last + 1)}
     found = []
-    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-5:]:
+    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-4:]:
         had = set(log.item[: last + 1][log.user[: last + 1] == user].tolist())
         view = wide(model.memory)
         z = oracles.taste(view, model.options, user)

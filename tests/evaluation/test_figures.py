@@ -96,6 +96,7 @@ def test_windows_of_stream_time(both: Both) -> None:
         again = [(place, score) for place, score in both.slow.again if first <= place < last]
         values = [slow.adds(both.summary.measures[0], score, float(both.log.value[place])) for place, score in again]
         users = [int(both.log.user[place]) for place, _ in again]
+        assert window.known == len(again)
         near(window.again, slow.figure(values, users, root=both.summary.objective == "rating"))
 
 

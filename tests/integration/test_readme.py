@@ -99,6 +99,19 @@ def test_the_way_to_kafka_works_as_written(tmp_path: Path, kafka: str) -> None:
         until_events(Client(up.ready().address), log.events)
 
 
+def test_a_log_is_evaluated_and_searched_as_written(tmp_path: Path) -> None:
+    made_up_log(tmp_path, 3_000)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")}
+    evaluate, tune = (
+        next(line for line in commands() if line.startswith(f"streammf {name} ")) for name in ("evaluate", "tune")
+    )
+    assert "by events the user had before" in run(evaluate, tmp_path, environment)
+    assert (tmp_path / "report.html").is_file()
+    assert "settings to start from: streammf-tune/best.toml" in run(
+        tune.replace("--trials 40", "--trials 3"), tmp_path, environment
+    )
+
+
 def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     (tmp_path / "streammf.toml").write_text(blocks("toml")[0])
     environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")}
