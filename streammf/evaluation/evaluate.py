@@ -20,8 +20,8 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array
 
 #: Events that the slower model learns from: one in so many, and no fewer than LEAST_SLOW where there are as many.
-SLOW_PART: Final = 25
-LEAST_SLOW: Final = 4_000
+SLOW_PART: Final = 30
+LEAST_SLOW: Final = 3_000
 #: How many times slower; the further ones are tried only where a simple method is better, which needs an explanation.
 SLOWER: Final = (4, 16, 100)
 RATES: Final = ("user_rate", "item_rate", "history_rate")

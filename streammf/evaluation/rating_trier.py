@@ -27,7 +27,7 @@ from streammf.state.memory import Memory
 METHODS: Final = ("served", "biases", "item's mean", "mean of all")
 PRIOR: Final = 5.0
 #: People whose lists are looked at after each batch.
-LISTS: Final = 4
+LISTS: Final = 3
 
 
 class RatingTrier:

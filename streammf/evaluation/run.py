@@ -23,7 +23,7 @@ from streammf.learning.trial import SKIP, TRY
 
 #: One in so many of the tried events is tried again once it is learned from, and of a batch at most its part of so many.
 AGAIN_EVERY: Final = 4
-MOST_AGAIN: Final = 500
+MOST_AGAIN: Final = 300
 #: What trying may cost, as a part of what learning costs: the kernels, without reading the log.
 BUDGET: Final = 0.35
 #: But so many events are tried of any log that has them: it is learned in a fraction of a second then.

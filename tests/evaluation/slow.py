@@ -148,7 +148,7 @@ def rank_all(log: WholeLog, options: LearningOptions, every: int, split: int | N
 def again_of(sample: set[int], first: int, last: int, events: int) -> list[int]:
     """The events of a batch that are tried once more after it."""
     places = sorted(place for place in sample if first <= place <= last)
-    return places[:: max(4, math.ceil(len(places) / (500 // math.ceil(events / AT_ONCE))))]
+    return places[:: max(4, math.ceil(len(places) / (300 // math.ceil(events / AT_ONCE))))]
 
 
 def rate_all(log: WholeLog, options: LearningOptions) -> Slow:
@@ -189,10 +189,10 @@ def expected(model: Learning, user: int, item: int) -> float:
 
 
 def rating_lists(model: Learning, log: WholeLog, first: int, last: int) -> list[tuple[int, list[int]]]:
-    """The lists of the last four people of a batch, after it."""
+    """The lists of the last three people of a batch, after it."""
     latest = {int(log.user[n]): n for n in range(first, last + 1)}
     found = []
-    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-4:]:
+    for user, place in sorted(latest.items(), key=lambda pair: pair[1])[-3:]:
         had = set(log.item[: last + 1][log.user[: last + 1] == user].tolist())
         view = wide(model.memory)
         z = oracles.taste(view, model.options, user)
