@@ -36,10 +36,10 @@ class Case(NamedTuple):
 
 CASES: Final = (
     Case("MovieLens-100K ratings", "ml-100k.csv.gz", LearningOptions(objective="rating")),
+    Case("MovieLens-100K ranking, no blend", "ml-100k.csv.gz", LearningOptions(positive_from=5, blend=False)),
     Case("MovieLens-100K ranking", "ml-100k.csv.gz", LearningOptions(positive_from=5)),
-    Case("MovieLens-100K ranking, blend", "ml-100k.csv.gz", LearningOptions(positive_from=5, blend=True)),
+    Case("Yoochoose, no blend", "yoochoose-100k-sample.csv.gz", LearningOptions(blend=False)),
     Case("Yoochoose", "yoochoose-100k-sample.csv.gz", LearningOptions()),
-    Case("Yoochoose, blend", "yoochoose-100k-sample.csv.gz", LearningOptions(blend=True)),
 )
 
 

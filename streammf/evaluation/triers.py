@@ -64,7 +64,7 @@ def compile_for(options: LearningOptions, report: Callable[[int, int], None] | N
     else:
         module = f"streammf.learning.trial_{'blend' if options.blends else 'plain'}"
     import_module(module)
-    ready(report)
+    ready("measuring", report=report)
 
 
 def trier(log: WholeLog, options: LearningOptions) -> Trier:
@@ -78,7 +78,7 @@ def trier(log: WholeLog, options: LearningOptions) -> Trier:
 
 def empty_memory(log: WholeLog, options: LearningOptions) -> Memory:
     """Of a model that knows all ids of the log and has learned nothing."""
-    ready()
+    ready("any")
     limits = Limits(max(log.users.count, 1), max(log.items.count, 1))
     memory = Memory.anonymous(options.dimensions, options.seed, limits=limits)
     memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))

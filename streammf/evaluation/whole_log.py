@@ -95,7 +95,7 @@ class _Reading:
     """What was read so far."""
 
     def __init__(self, seed: int) -> None:
-        ready()
+        ready("any")
         self.users = Ids.anonymous(seed, LIMITS.users, "users")
         self.items = Ids.anonymous(seed, LIMITS.items, "items")
         self.parts: list[tuple[Array, ...]] = []

@@ -115,6 +115,7 @@ def score_blend(state: State, rates: Rates, desk: Desk, known: bool, feature: Ar
         STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH, array_type("f4", 1), array_type("u1", 1), types.int64, TRIALS
     ),
     allocates=False,
+    part="measuring",
 )  # fmt: skip
 def try_blend(
     state: State,

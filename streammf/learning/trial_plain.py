@@ -38,6 +38,7 @@ def score_plain(state: State, rates: Rates, z: Array, scores: Array) -> None:
 @kernel(
     types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, array_type("u1", 1), types.int64, TRIALS),
     allocates=False,
+    part="measuring",
 )
 def try_plain(
     state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, sample: Array, learn: int, trials: Trials

@@ -7,10 +7,19 @@ from pathlib import Path
 import pytest
 
 from streammf.errors import ExitCode
+from streammf.evaluation.triers import compile_for
+from streammf.learning.options import LearningOptions
 from tests.cli.commands import answer, streammf
 from tests.evaluation import logs
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """Commands are given less time than compiling takes on a busy machine."""
+    compile_for(LearningOptions())
+    compile_for(LearningOptions(objective="rating"))
 
 
 @pytest.fixture

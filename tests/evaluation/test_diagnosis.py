@@ -15,6 +15,7 @@ from streammf.learning.options import LearningOptions
 from tests.evaluation import logs
 from tests.learning.arrays import batch
 
+PLAIN = LearningOptions(blend=False)
 RATES = ("user_rate", "item_rate", "history_rate")
 
 
@@ -37,14 +38,14 @@ def many(kind: Any, folder: Path) -> Path:
 
 
 def test_nothing_is_found_on_a_log_of_tastes(tmp_path: Path) -> None:
-    said = diagnosed(many(logs.clicks, tmp_path), LearningOptions())
+    said = diagnosed(many(logs.clicks, tmp_path), PLAIN)
     assert said.findings == []
     assert said.verdict.startswith("What serves is better than every other method by ")
     assert found(many(logs.ratings, tmp_path), LearningOptions(objective="rating"), 1) == set()
 
 
 def test_rates_a_hundred_times_too_high_are_worse_than_popularity_and_named(tmp_path: Path) -> None:
-    said = diagnosed(many(logs.clicks, tmp_path), faster(LearningOptions(), 100), 1)
+    said = diagnosed(many(logs.clicks, tmp_path), faster(PLAIN, 100), 1)
     words = {finding.name: finding.words for finding in said.findings}
     assert set(words) == {"worse than popularity", "learning rate too high"}
     assert said.verdict.startswith("popularity alone is better than what serves: recall@10 ")
@@ -61,7 +62,7 @@ def test_people_of_whom_nothing_is_known_get_the_same_lists(tmp_path: Path) -> N
     chance = np.random.default_rng(5)
     items = np.minimum(chance.geometric(0.02, 4_000) - 1, 400)
     path = logs.write(tmp_path / "strangers.csv", batch(np.arange(4_000), items, time=1.6e12 + np.arange(4_000) * 1e4))
-    assert found(path, LearningOptions()) == {"predictions all alike"}
+    assert found(path, PLAIN) == {"predictions all alike"}
 
 
 def test_a_model_that_does_not_move_foretells_the_same_rating_for_all(tmp_path: Path) -> None:

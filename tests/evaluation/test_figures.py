@@ -17,7 +17,7 @@ from tests.evaluation import logs, slow
 
 SMALL: dict[str, Any] = {"factors": 6, "history": 8, "recent": 500}
 CHOICES = {
-    "plain": LearningOptions(**SMALL),
+    "plain": LearningOptions(blend=False, **SMALL),
     "blend": LearningOptions(blend=True, neighbours=12, peers=8, **SMALL),
     "rating": LearningOptions(objective="rating", **SMALL),
 }

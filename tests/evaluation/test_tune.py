@@ -39,7 +39,7 @@ def searched(folder: Path, log: WholeLog, trials: int, options: LearningOptions 
 
 
 OBJECTIVES: list[dict[str, Any]] = [
-    {},
+    {"blend": False},
     {"blend": True},
     {"objective": "rating"},
     {"history_half_life": 0.0, "user_half_life": 0.0},
