@@ -38,7 +38,7 @@ class Figure(msgspec.Struct, frozen=True):
     value: float | None
     """None: of no event."""
     error: float | None
-    """Standard error."""
+    """Standard error; None: of one person's events alone, which tell nothing of others."""
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -159,20 +159,22 @@ def means_of(values: Floats, people: NDArray[np.int32] | NDArray[np.int64]) -> l
     """The same for each column; people: numbers from 0 on."""
     if not len(values):
         return [Figure(None, None)] * values.shape[1]
+    many = int(np.count_nonzero(np.bincount(people)))
     found = []
     for column in values.T:
         mean = float(column.mean())
         off = np.bincount(people, column - mean)
-        found.append(Figure(mean, float(np.sqrt(np.sum(off * off)) / len(column))))
+        error = float(np.sqrt(np.sum(off * off) * many / (many - 1)) / len(column)) if many > 1 else None
+        found.append(Figure(mean, error))
     return found
 
 
 def root(figure: Figure) -> Figure:
     """Of a mean of squares."""
-    if figure.value is None or figure.error is None:
+    if figure.value is None:
         return figure
     value = float(np.sqrt(figure.value))
-    return Figure(value, figure.error / (2 * value) if value > 0 else 0.0)
+    return Figure(value, figure.error if figure.error is None or value == 0 else figure.error / (2 * value))
 
 
 class _Found:

@@ -131,7 +131,7 @@ class _Reading:
 def read_whole(
     source: Source, name: str, options: LearningOptions, progress: Callable[[int, int], None] = lambda read, of: None
 ) -> WholeLog:
-    """Read a log up to its present end. `progress(events read, records there are)`, 0 where nobody knows.
+    """Read a log up to its present end. `progress(done, of)`: records of a log, bytes of a file.
 
     Raises SourceError, also where there is no event in it.
     """
@@ -150,7 +150,7 @@ def read_whole(
         deadline = time.monotonic() + 10.0
         read += len(records.values)
         reading.take(decode(records, source.partitions, options.types, (float(least), float(most))))
-        progress(read, total)
+        progress(*(source.progress() if isinstance(source, FileSource) else (read, total)))
     if not sum(len(part[0]) for part in reading.parts):
         why = f"; the first record that is none: {reading.why}" if reading.why else ""
         raise SourceError(f"there is no event in {name}{why}")

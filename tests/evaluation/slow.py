@@ -210,8 +210,11 @@ def figure(values: Sequence[float], users: Iterable[int], *, root: bool = False)
     off: dict[int, float] = defaultdict(float)
     for value, user in zip(values, users, strict=True):
         off[user] += value - mean
-    error = math.sqrt(math.fsum(part * part for part in off.values())) / len(values)
-    return (math.sqrt(mean), error / (2 * math.sqrt(mean))) if root else (mean, error)
+    value = math.sqrt(mean) if root else mean
+    if len(off) < 2:
+        return value, None
+    error = math.sqrt(math.fsum(part * part for part in off.values()) * len(off) / (len(off) - 1)) / len(values)
+    return value, (error / (2 * value) if root else error)
 
 
 def adds(measure: str, score: float, value: float) -> float:

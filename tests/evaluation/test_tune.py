@@ -127,6 +127,15 @@ def test_a_best_that_is_only_luck_is_called_so_and_changes_nothing(tmp_path: Pat
     assert tune_report.conclusion(best) == "None of 2 trials was better than the settings as they are: keep them."
 
 
+def test_one_persons_events_prove_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "five.csv"
+    path.write_text("user,item,value,timestamp\na,x,1,100\nb,x,2,101\na,y,5,102\nb,y,4,103\na,z,1,107\n")
+    tuned = searched(tmp_path / "search", logs.read(path, STIFF), 3)
+    assert tuned.events == 1
+    assert tuned.better.error is None
+    assert not tuned.beats
+
+
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'streammf\[tune\]'"):
