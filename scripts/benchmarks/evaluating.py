@@ -18,6 +18,7 @@ from streammf.evaluation.run import MOST, Plan
 from streammf.evaluation.triers import compile_for, empty_memory
 from streammf.evaluation.whole_log import WholeLog, open_log, read_whole
 from streammf.learning.arguments import Batch
+from streammf.learning.compiling import ready
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
@@ -49,6 +50,7 @@ def run(command: str, folder: Path, runs: int) -> Report:
     for case in CASES:
         say(case.title)
         compile_for(case.options)
+        ready(case.options.part)
         times = [measured(folder / case.file, case.options) for _ in range(runs + 1)][1:]  # the first warms caches
         reading, alone, whole = (list(column) for column in zip(*times, strict=True))
         report.add(f"{case.title}: learning alone", alone, "s")
