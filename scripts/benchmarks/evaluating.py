@@ -14,8 +14,8 @@ from scripts.benchmarks import peer_river
 from scripts.benchmarks.data import movielens
 from scripts.benchmarks.report import Bar, Report, ratios, say
 from streammf.evaluation.evaluate import evaluate
-from streammf.evaluation.run import MOST, Plan
-from streammf.evaluation.triers import compile_for, empty_memory
+from streammf.evaluation.run import Plan
+from streammf.evaluation.triers import MOST, compile_for, empty_memory
 from streammf.evaluation.whole_log import WholeLog, open_log, read_whole
 from streammf.learning.arguments import Batch
 from streammf.learning.compiling import ready
