@@ -56,7 +56,7 @@ def slower(log: WholeLog, options: LearningOptions, tried: Tried, times: int) ->
     """Learn the first part of the log so many times slower, and compare on the second half of it."""
     events = min(len(log), max(LEAST_SLOW, len(log) // SLOW_PART))
     rates = {name: getattr(options, name) / times for name in RATES}
-    other = run(log.first(events), msgspec.structs.replace(options, **rates), Plan(every=tried.every))
+    other = run(log.first(events), msgspec.structs.replace(options, **rates), Plan(every=tried.every, part=(0.0, 1.0)))
     name = "factors + popularity"
     column = tried.methods.index(name) if name in tried.methods else 0
     at = other.at[other.at >= events // 2]
