@@ -36,7 +36,7 @@ class RatingTrier:
     methods: tuple[str, ...] = METHODS
 
     def __init__(self, log: WholeLog, options: LearningOptions) -> None:
-        plain = msgspec.structs.replace(options, factors=1, history=0, rehearsals=0, user_rate=0.0, item_rate=0.0)
+        plain = msgspec.structs.replace(options, stack=False, factors=1, history=0, rehearsals=0, user_rate=0.0, item_rate=0.0)
         self._models = [(one, empty_memory(log, one)) for one in (options, plain)]
         self._readings = [reading(memory) for _, memory in self._models]
         self._sums, self._counts = np.zeros(log.items.count), np.zeros(log.items.count)

@@ -97,7 +97,9 @@ def recommend_many(state: State, counts: Array, options: LearningOptions, asked:
 
 def popular(state: State, counts: Array, options: LearningOptions, k: int, exclude: Array) -> Ranked:
     """The k most popular items at the event clock; the score is the log of the decayed number of events."""
-    return recommend(state, counts, options, -1, exclude[:0], k, exclude)
+    asked = Asked(-1, exclude[:0], k, exclude)
+    [(rows, scores)] = _scan(state, counts, rates(options), np.empty((1, 0), np.float32), 0.0, 1.0, [asked])
+    return Ranked(rows, scores, personal=False)
 
 
 def sources(ranked: Ranked) -> list[dict[str, float]]:
@@ -127,7 +129,7 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
     """
     numbers = rates(options)
     item = item_row if item_row < counts[Axis.ITEM] else -1
-    if options.blends and item >= 0 and user_row >= 0 and state.users.taught[user_row] > 0:
+    if options.blends and item >= 0:
         answering = _Answering(state, counts, options, 1)
         return float(answering.list(Asked(user_row, NOTHING, 1, NOTHING), only=item).scores[0])
     if options.stacks:
@@ -170,11 +172,12 @@ class _Answering:
         self._desk = desk(options.dimensions, most_listed(most))
 
     def list(self, one: Asked, only: int = -1) -> Ranked:
-        """The best for somebody of whom something is known; only: the one item to score."""
+        """The best for somebody; only: the one item to score. Of whom nothing is known gets what newcomers choose."""
         history = NOTHING if one.user_row >= 0 else one.history[::-1][: self._numbers.history]
+        known = bool(self._state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(history) > 0
         if one.user_row < 0:
             self._desk.past[: len(history)] = history
-            self._room.z[:] = visitor_vector(self._state, self._numbers, one.history)
+            self._room.z[:] = visitor_vector(self._state, self._numbers, one.history) if known else 0.0
         put = places(max(min(one.k, self._count), 1))
         excluded = frozen(np.sort(one.exclude))
         held = list_blended(
@@ -182,20 +185,13 @@ class _Answering:
             one.user_row, len(history), self._count, excluded, only,
         )  # fmt: skip
         held = min(held, one.k)
-        return Ranked(put.rows[:held], put.scores[:held], True, put.shares[:held])
+        return Ranked(put.rows[:held], put.scores[:held], known, put.shares[:held])
 
 
 def _blend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
-    """The best items for each who asked; popular ones for those of whom nothing is known."""
-    known = [bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(one.history) > 0 for one in asked]
-    others = [one for one, something in zip(asked, known, strict=True) if not something]
-    nobody = np.empty((len(others), 0), np.float32)
-    popular_ones = iter(_scan(state, counts, rates(options), nobody, 0.0, 1.0, others))
-    answering = _Answering(state, counts, options, max((one.k for one in asked), default=1)) if any(known) else None
-    return [
-        answering.list(one) if something and answering else Ranked(*next(popular_ones), personal=False)
-        for one, something in zip(asked, known, strict=True)
-    ]
+    """The best items for each who asked."""
+    answering = _Answering(state, counts, options, max((one.k for one in asked), default=1))
+    return [answering.list(one) for one in asked]
 
 
 def _popularity_serves(state: State, options: LearningOptions) -> bool:

@@ -105,7 +105,7 @@ def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: B
     for f in range(len(desk.z)):
         desk.z[f] = room.z[f]
         desk.solution[f] = bench.x[f]
-    write_weights(state.blend, rates.features, activity_of(held), FIRST_GAP, desk)
+    write_weights(state.blend, rates.features, activity_of(held), FIRST_GAP if held > 0 else 0, desk)
 
 
 @inner

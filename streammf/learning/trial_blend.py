@@ -1,7 +1,6 @@
 """Trials of the blend beside each simple method.
 
-What serves is what `answers` gives: the blend, and what is popular to somebody of whom nothing is known yet. Scored is every
-item, not a shortlist.
+What serves is what `answers` gives: the blend. Scored is every item, not a shortlist.
 
 Scoring every item is what a trial costs, and most items are spoken for by nobody: `write_silent` writes the features of such a
 one as `write_features` does, with the logs that are the same for all of them taken once, and those of what has faded away left
@@ -40,7 +39,6 @@ from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, Bench
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
-from streammf.learning.scan import popularity_at
 from streammf.learning.seen import stamp_seen
 from streammf.learning.tables import HORIZONS, Array, State
 from streammf.learning.taste import taste_at
@@ -86,10 +84,9 @@ def write_silent(state: State, desk: Desk, row: int, now: int, out: Array) -> No
 
 
 @inner
-def score_blend(state: State, rates: Rates, desk: Desk, known: bool, feature: Array, scores: Array) -> None:
-    """scores[m, i] = what method m says of item i; known: something is known of the person laid out on the desk."""
+def score_blend(state: State, rates: Rates, desk: Desk, feature: Array, scores: Array) -> None:
+    """scores[m, i] = what method m says of item i."""
     now = state.whole.clock[0]
-    fade = rates.popularity_decay * now
     items = state.items
     for row in range(scores.shape[1]):
         if items.events[row] > 0:
@@ -98,10 +95,7 @@ def score_blend(state: State, rates: Rates, desk: Desk, known: bool, feature: Ar
                 write_features(state, rates.neighbour_decay, desk, row, number, now, feature)
             else:
                 write_silent(state, desk, row, now, feature)
-            if known:
-                scores[0, row] = weigh(desk.weight, feature)
-            else:
-                scores[0, row] = popularity_at(items.log_popularity[row], fade)
+            scores[0, row] = weigh(desk.weight, feature)
             for horizon in range(HORIZONS):
                 scores[1 + horizon, row] = feature[horizon]
             scores[NEIGHBOURS, row] = feature[OF_NEAR] + TIE * feature[HORIZONS - 1]
@@ -143,7 +137,7 @@ def try_blend(
             if sample[n] == AGAIN or trials.stamps[item] != stamp:
                 taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
                 lay_out(state, rates, room, desk, user, recall_past(state.users, rates, user, desk.past))
-                score_blend(state, rates, desk, state.users.taught[user] > 0, feature, trials.scores)
+                score_blend(state, rates, desk, feature, trials.scores)
                 clear(desk)
                 judge(trials, n, state.items.events, item, stamp)
         if learn:

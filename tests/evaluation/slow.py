@@ -53,9 +53,7 @@ def blend_scores(state: State, options: LearningOptions, user: int, item: int, l
     readings, scale, weights = laid
     x = blend_oracles.features(state, options, user, item, readings.get(item, np.zeros(5)), scale)
     x = x.astype(np.float32).astype(np.float64)
-    popular = popularity(state.items.log_popularity, item, options.popularity_half_life, int(state.whole.clock[0]))
-    served = float(weights @ x) if state.users.taught[user] else popular
-    return [served, *x[:4].tolist(), x[5] + 1e-4 * x[3], x[4] + x[3], x[4], x[12]]
+    return [float(weights @ x), *x[:4].tolist(), x[5] + 1e-4 * x[3], x[4] + x[3], x[4], x[12]]
 
 
 def laid_out(state: State, options: LearningOptions, user: int) -> Any:

@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {"factors": 6, "history": 8, "recent": 500}
 CHOICES = {
     "plain": LearningOptions(blend=False, **SMALL),
     "blend": LearningOptions(blend=True, neighbours=12, peers=8, **SMALL),
-    "rating": LearningOptions(objective="rating", **SMALL),
+    "rating": LearningOptions(objective="rating", stack=False, **SMALL),
 }
 BORDERS = ((0, 0), (1, 3), (4, 15), (16, 63), (64, 10**9))
 
