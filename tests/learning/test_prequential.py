@@ -98,6 +98,7 @@ def test_the_measures_of_each_rating_are_the_errors_of_model_and_biases() -> Non
 
 
 def test_the_measures_of_each_rating_are_the_errors_of_the_stacks_parts() -> None:
+    """Within what two kernels that learn the same in another order of additions come to."""
     options, log = options_of("stack", measure_every=4), log_of(300)
     made = model(options, users=int(log.user.max()) + 1, items=int(log.item.max()) + 1, events=len(log.user), partitions=2)
     served, biases, factors, stack = foretell_by_parts(*made, log, options).T
@@ -108,9 +109,9 @@ def test_the_measures_of_each_rating_are_the_errors_of_the_stacks_parts() -> Non
             continue
         measured += 1
         off = np.array([column[n] - log.value[n] for column in (stack, biases, factors)])
-        np.testing.assert_allclose(values[:3, 0], off**2, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(values[:3, 1], abs(off), rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(values[SERVED, 0], (served[n] - log.value[n]) ** 2, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(values[:3, 0], off**2, rtol=0.02, atol=1e-3)
+        np.testing.assert_allclose(values[:3, 1], abs(off), rtol=0.02, atol=1e-3)
+        np.testing.assert_allclose(values[SERVED, 0], (served[n] - log.value[n]) ** 2, rtol=0.02, atol=1e-3)
     assert measured > 200
 
 
