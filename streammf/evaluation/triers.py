@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streammf.evaluation.whole_log import WholeLog
 from streammf.learning.arguments import Batch
-from streammf.learning.compiling import ready
+from streammf.learning.compiling import Part, ready
 from streammf.learning.desk import desk
 from streammf.learning.least_squares import bench
 from streammf.learning.options import LearningOptions
@@ -64,7 +64,8 @@ def compile_for(options: LearningOptions, report: Callable[[int, int], None] | N
     else:
         module = f"streammf.learning.trial_{'blend' if options.blends else 'plain'}"
     import_module(module)
-    ready("measuring", report=report)
+    answering: tuple[Part, ...] = ("stack",) if options.stacks else ()
+    ready("measuring", *answering, report=report)
 
 
 def trier(log: WholeLog, options: LearningOptions) -> Trier:

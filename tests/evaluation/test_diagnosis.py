@@ -54,7 +54,7 @@ def test_rates_a_hundred_times_too_high_are_worse_than_popularity_and_named(tmp_
 
 @pytest.mark.parametrize("times", [20, 100])
 def test_rates_of_ratings_that_are_too_high_are_worse_than_a_mean_and_named(tmp_path: Path, times: float) -> None:
-    options = LearningOptions(objective="rating", user_rate=0.04, item_rate=0.05, history_rate=0.02)
+    options = LearningOptions(objective="rating", stack=False, user_rate=0.04, item_rate=0.05, history_rate=0.02)
     assert found(many(logs.ratings, tmp_path), faster(options, times), 1) == {"worse than a mean", "learning rate too high"}
 
 
@@ -67,7 +67,7 @@ def test_people_of_whom_nothing_is_known_get_the_same_lists(tmp_path: Path) -> N
 
 def test_a_model_that_does_not_move_foretells_the_same_rating_for_all(tmp_path: Path) -> None:
     still: dict[str, Any] = dict.fromkeys((*RATES, "bias_rate"), 0.0) | {"bias_prior": 1e6}
-    options = LearningOptions(objective="rating", history=0, **still)
+    options = LearningOptions(objective="rating", stack=False, history=0, **still)
     assert "predictions all alike" in found(many(logs.ratings, tmp_path), options, 1)
 
 
@@ -77,5 +77,5 @@ def test_a_model_that_learns_noise_by_heart_is_over_fitted(tmp_path: Path) -> No
     times = 1.6e12 + np.arange(len(pairs)) * 1000
     noise = batch(pairs // 250, pairs % 250, value=chance.integers(1, 6, len(pairs)), time=times)
     by_heart: dict[str, Any] = {"factors": 64, "regularisation": 0.0, "rehearsals": 4, "user_rate": 0.04, "item_rate": 0.04}
-    options = LearningOptions(objective="rating", history=0, **by_heart)
+    options = LearningOptions(objective="rating", stack=False, history=0, **by_heart)
     assert found(logs.write(tmp_path / "noise.csv", noise), options, 1) == {"over-fitting", "worse than a mean"}

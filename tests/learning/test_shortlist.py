@@ -93,12 +93,17 @@ def test_rows_beyond_the_count_do_not_exist() -> None:
     assert len(answers.recommend(state, fewer, options, 0, NONE, 5, NONE).rows) == 0
 
 
-def test_who_is_unknown_gets_what_is_popular() -> None:
+def test_who_is_unknown_gets_what_newcomers_choose_and_a_list_of_what_is_popular_is_that_alone() -> None:
     state, counts, options = taught()
     popular = answers.popular(state, counts, options, 10, NONE)
     assert (len(popular.rows), popular.personal, popular.shares) == (10, False, None)
-    for user in (-1, 7):
-        assert answers.recommend(state, counts, options, user, NONE, 10, NONE).rows.tolist() == popular.rows.tolist()
+    lists = [answers.recommend(state, counts, options, user, NONE, 10, NONE) for user in (-1, 7)]
+    assert lists[0].rows.tolist() == lists[1].rows.tolist()
+    for ranked in lists:
+        assert not ranked.personal
+        assert ranked.shares is not None
+        assert not ranked.shares[:, [SOURCES.index(name) for name in ("factors", "neighbours", "peers")]].any()
+        assert answers.predict(state, counts, options, 7, int(ranked.rows[0])) == ranked.scores[0]
 
 
 def test_a_visitor_is_answered_as_a_user_of_the_same_choices_would_be() -> None:
