@@ -26,7 +26,7 @@ from streammf.trainer.note import MOST_NAMED, End
 
 PREFIX: Final = "streammf_"
 #: Families of slots that are told in another form.
-_TOLD_APART: Final = frozenset({"process_starts_total", "heartbeat"})
+_TOLD_APART: Final = frozenset({"process_starts_total", "heartbeat", "snapshot_at", "snapshot_due_at"})
 _PLACE: Final = ("topic", "partition")
 
 
@@ -69,6 +69,7 @@ class Exposition(Collector):
                 yield from _model(sight, sight.header, self._tables)
                 yield from _log(sight, sight.header)
         if TRAINER in self._roles:
+            yield from _snapshots(sight)
             yield _gauge("live_memory_bytes", "Memory behind the live memory.", (), [((), float(backed_bytes(self._base)))])
             yield _gauge("store_bytes", "Disk behind the store's data file.", (), [((), float(_disk(self._store)))])
 
@@ -138,6 +139,18 @@ def _model(sight: Sight, header: Header, tables: Sequence[Table]) -> Iterator[Me
         yield _gauge(name, text, (), [((), float(value))])
     rows = [((table.name,), float(header.counts[table.axis])) for table in tables]
     yield _gauge("rows", "Rows in use.", ("table",), rows)
+
+
+def _snapshots(sight: Sight) -> Iterator[Metric]:
+    """How old the newest snapshot is, and how long the next one has been waited for."""
+    block = sight.slots.get(TRAINER)
+    if block is None:
+        return
+    at, due_at = block.value("snapshot_at"), block.value("snapshot_due_at")
+    late = max(sight.now - due_at, 0.0) if due_at and present(sight, TRAINER) else 0.0
+    ages = [((), max(sight.now - at, 0.0))] if at else []
+    yield _gauge("snapshot_age_seconds", "Since the newest snapshot of this store was written.", (), ages)
+    yield _gauge("snapshot_overdue_seconds", "Since a snapshot became due that is not there yet; else 0.", (), [((), late)])
 
 
 def _log(sight: Sight, header: Header) -> Iterator[Metric]:

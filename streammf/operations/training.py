@@ -30,6 +30,7 @@ from streammf.state.region import not_writable
 from streammf.state.store import Store
 from streammf.trainer import note
 from streammf.trainer.counting import families
+from streammf.trainer.keeper import Keeper
 from streammf.trainer.loop import Trainer
 from streammf.trainer.note import Note
 from streammf.trainer.options import TrainerOptions
@@ -63,6 +64,7 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
     with ExitStack() as open_parts:
         store = open_parts.enter_context(closing(Store.open(store_options)))
         block = open_parts.enter_context(closing(_slot(base, learning))).block
+        keeper = Keeper(store, store_options, block)
         asked_at = open_parts.enter_context(telemetry_of(configuration, TRAINERS, block))
         open_parts.enter_context(_reason_noted(block))
         note.write(block, Note(doing="the trainer opens the log"))
@@ -74,6 +76,7 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        open_parts.enter_context(keeper)
         settle_interpreter()
         where = f"{named(configuration)}, store {store_options.path}, live memory {base}{asked_at}"
         trainer.run(stop, lambda: ready(f"{trainer.events:,} events learned from {where}"))

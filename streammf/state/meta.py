@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -92,9 +92,22 @@ def lines(tables: Sequence[Table], dimensions: Dimensions) -> list[str]:
     return found
 
 
-def require_settings(meta: Meta, objective: str, seed: int, dimensions: Dimensions) -> None:
+class Described(Protocol):
+    """What says how a model was made: a store's meta record, a snapshot's manifest."""
+
+    @property
+    def objective(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def dimensions(self) -> dict[str, int]: ...
+    @property
+    def layout(self) -> list[str]: ...
+
+
+def require_settings(meta: Described, objective: str, seed: int, dimensions: Dimensions) -> None:
     """Raise ConfigurationError where the configuration asks for another model than the stored one."""
-    stored = _settings(meta.objective, meta.seed, meta.widths)
+    stored = _settings(meta.objective, meta.seed, Dimensions(**meta.dimensions))
     for name, value in _settings(objective, seed, dimensions).items():
         if stored[name] != value:
             was = msgspec.json.encode(stored[name]).decode()
@@ -110,7 +123,7 @@ def _settings(objective: str, seed: int, dimensions: Dimensions) -> dict[str, An
     return {"objective": objective, "seed": seed, **dimensions._asdict(), **chosen}
 
 
-def require_layout(meta: Meta, tables: Sequence[Table], dimensions: Dimensions) -> None:
+def require_layout(meta: Described, tables: Sequence[Table], dimensions: Dimensions) -> None:
     """Raise StoreError where this release declares other columns than the stored ones."""
     here, there = lines(tables, dimensions), meta.layout
     if here == there:

@@ -70,8 +70,18 @@ class StoreOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     path: str = "streammf-data/store"
     """Folder of the store."""
     snapshots: str = "streammf-data/snapshots"
-    """Folder in which `snapshot create` makes a snapshot to which nobody gave a place."""
+    """Where snapshots are kept: a folder, or `s3://bucket/prefix` (with the extra `objects`; access from AWS_* variables)."""
+    snapshot_minutes: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """The trainer writes a snapshot so many minutes after the last one, if anything was learned since; 0: not by time."""
+    snapshot_events: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """The same after so many events; 0: not by events."""
+    snapshots_kept: Annotated[int, msgspec.Meta(ge=1)] = 7
+    """Of the snapshots that the trainer wrote by itself, the newest so many are kept, and the newest good one always."""
+    snapshot_days: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Older ones are kept too until they are so many days old."""
     map_gib: Annotated[float, msgspec.Meta(gt=0)] = 64.0
     """Addresses set aside for the data file, GiB; not disk. It grows by itself; readers notice."""
     quarantined: Annotated[int, msgspec.Meta(ge=0)] = 100_000
     """Rejected records kept, the newest; all are counted."""
+    allow_network: bool = False
+    """Use a store on a network file system, although LMDB's locks and mapped pages do not hold there."""

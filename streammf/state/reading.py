@@ -22,6 +22,8 @@ from streammf.state.quarantine import kept_aside
 from streammf.state.records import BlockLayout, IdChunk
 
 META: Final = b"meta"
+#: What tells one store from all others, whatever they learned: a random number, which copies keep.
+IDENTITY: Final = b"store id"
 #: Blocks handed over at once: some MiB, so that Python's share is small and memory stays bounded.
 AT_ONCE: Final = 1024
 
@@ -46,6 +48,10 @@ class Reading:
     def meta(self) -> Meta | None:
         """The meta record; None before the first commit."""
         return read_meta(self._transaction, self._databases["meta"])
+
+    def identity(self) -> str:
+        """Which store this is, or is a copy of; empty: none that was ever written by this release."""
+        return self._transaction.get(IDENTITY, b"", db=self._databases["meta"]).decode("ascii", "replace")
 
     def blocks(self, layout: BlockLayout, count: int) -> Iterator[tuple[int, bytes]]:
         """(number of the first, bytes) of runs of blocks, until `count` rows are there."""

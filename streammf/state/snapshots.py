@@ -1,51 +1,35 @@
-"""Snapshots: a whole copy of the store with a manifest, which proves that it is whole.
+"""Snapshots in folders: a whole copy of the store with a manifest, which proves that it is whole.
 
 Rules of this file:
 1. A snapshot appears whole or not at all: it is written aside, made durable, and renamed. So does what is restored.
 2. Nothing is read from a snapshot before its data file has the SHA-256 that its manifest names.
-3. A snapshot is never written to. Making one does not stop the trainer.
+3. A snapshot is never written to. Making one does not stop the trainer: commits go on, into new pages of the store.
+4. What is written aside is locked: what a killed process left there the next one removes, what a living one writes stays.
 """
 
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from streammf.errors import StoreError
-from streammf.state import datafile
+from streammf.learning.options import LearningOptions
+from streammf.learning.tables import TABLES, Dimensions
+from streammf.state import datafile, manifest
 from streammf.state.datafile import said, sync
-from streammf.state.meta import FORMAT, Position
+from streammf.state.manifest import Manifest
+from streammf.state.meta import require_layout, require_settings
 from streammf.state.owner import Owner
 from streammf.state.store import MANIFEST, Store
 
 _AT_ONCE: Final = 1 << 20
-
-
-class Manifest(msgspec.Struct, kw_only=True, frozen=True):
-    """What a snapshot holds, readable without opening it."""
-
-    format: int
-    created: str
-    """UTC, ISO 8601."""
-    sha256: str
-    """Of the data file."""
-    bytes: int
-    objective: str
-    seed: int
-    dimensions: dict[str, int]
-    options: dict[str, Any]
-    counts: list[int]
-    """Rows in use, by Axis."""
-    events: int
-    rejected: int
-    commit: int
-    positions: list[Position]
-    """[topic, partition, next offset, topic id]: where learning goes on after a restore."""
+_ASIDE: Final = re.compile(r"\..+\.\d+\.new")
 
 
 def usual_name() -> str:
@@ -53,88 +37,112 @@ def usual_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
-def create(store: Store, target: Path) -> Manifest:
+def written_at(described: Manifest) -> float:
+    """When a snapshot was taken, seconds since the epoch."""
+    return datetime.fromisoformat(described.created).timestamp()
+
+
+def create(store: Store, target: Path, *, scheduled: bool = False) -> Manifest:
     """Write the last commit of an open store to `target`, which must not exist yet."""
     if target.exists():
         raise StoreError(f"{target} is there already: choose another name for the snapshot")
-    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
     with said("write the snapshot", target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        try:
+        _sweep(target.parent)
+        with _aside(target) as aside:
             store.copy(aside)
-            manifest = _describe(aside)
-            (aside / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+            described = _describe(aside, scheduled=scheduled)
+            (aside / MANIFEST).write_bytes(manifest.written(described))
             for path in (aside / datafile.NAME, aside / MANIFEST, aside):
                 sync(path)
             aside.rename(target)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
         sync(target.parent)
-    return manifest
+    return described
 
 
-def _describe(aside: Path) -> Manifest:
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """A locked folder beside `target`; removed where the block fails."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    aside.mkdir()
+    lock = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that are gone had begun to write."""
+    for aside in folder.iterdir():
+        if _ASIDE.fullmatch(aside.name) and _is_ours(aside):
+            lock = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(aside)
+            except BlockingIOError:
+                pass  # it is being written
+            finally:
+                os.close(lock)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a snapshot consists of."""
+    return folder.is_dir() and not folder.is_symlink() and {path.name for path in folder.iterdir()} <= {datafile.NAME, MANIFEST}
+
+
+def _describe(aside: Path, *, scheduled: bool) -> Manifest:
     """The manifest of a copy, from the copy itself: the store may have moved on."""
     (aside / MANIFEST).touch()  # opened as the snapshot that it becomes: without a lock file
-    with Store.open_readonly(aside) as copy:
-        meta = copy.meta()
+    with Store.open_readonly(aside) as copy, copy.read() as reading:
+        meta, identity = reading.meta(), reading.identity()
     if meta is None:
         raise StoreError("the store holds no model yet: there is nothing to make a snapshot of")
-    size, digest = _hashed(aside / datafile.NAME)
-    return Manifest(
-        format=FORMAT,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        sha256=digest,
-        bytes=size,
-        objective=meta.objective,
-        seed=meta.seed,
-        dimensions=meta.dimensions,
-        options=meta.options,
-        counts=meta.counts,
-        events=meta.events,
-        rejected=meta.rejected,
-        commit=meta.commit,
-        positions=meta.positions,
-    )
+    return manifest.describe(meta, identity, *_hashed(aside / datafile.NAME), scheduled=scheduled)
 
 
 def read_manifest(snapshot: Path) -> Manifest:
     """The manifest alone; the data file is not looked at."""
     with said("read the snapshot", snapshot):
         text = (snapshot / MANIFEST).read_bytes()
-    try:
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"the manifest of the snapshot {snapshot} is damaged ({error})") from error
-    if manifest.format != FORMAT:
-        raise StoreError(
-            f"the snapshot {snapshot} has format {manifest.format}, this release reads format {FORMAT}: "
-            "use the release that wrote it"
-        )
-    return manifest
+    return manifest.read(text, snapshot)
 
 
 def verify(snapshot: Path) -> Manifest:
     """The manifest, once the data file is what it says. StoreError otherwise."""
-    manifest = read_manifest(snapshot)
+    described = read_manifest(snapshot)
     with said("read the snapshot", snapshot):
-        _require_same(snapshot, manifest, *_hashed(snapshot / datafile.NAME))
-    return manifest
+        manifest.require_same(described, *_hashed(snapshot / datafile.NAME), snapshot)
+    return described
 
 
-def opened(path: Path) -> Store:
+def opened(path: Path, *, allow_network: bool = False) -> Store:
     """A store to read from, or a snapshot, once it is proven whole."""
     if (path / MANIFEST).exists():
         verify(path)
-    return Store.open_readonly(path)
+    return Store.open_readonly(path, allow_network=allow_network)
 
 
-def restore(snapshot: Path, folder: Path, *, overwrite: bool = False) -> Manifest:
-    """Make `folder` the store that the snapshot was taken of. Refuses over a store, and while somebody owns it."""
-    manifest = read_manifest(snapshot)
+def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
+    """Raise StoreError where this release has other columns, ConfigurationError where the trainer would learn another model."""
+    if described.dimensions.keys() != set(Dimensions._fields):
+        raise StoreError(f"the snapshot has dimensions {sorted(described.dimensions)}: use the release that wrote it")
+    require_layout(described, TABLES, Dimensions(**described.dimensions))
+    if learning is not None:
+        require_settings(described, learning.objective, learning.seed, learning.dimensions)
+
+
+def restore(snapshot: Path, folder: Path, *, overwrite: bool = False, learning: LearningOptions | None = None) -> Manifest:
+    """Make `folder` the store that the snapshot was taken of. Refuses over a store, and while somebody owns it.
+
+    learning: what will go on learning; a snapshot of another model is refused.
+    """
+    described = read_manifest(snapshot)
+    require_ours(described, learning)
     aside = folder / "data.restored"
     with said("restore into", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +152,7 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False) -> Manifes
         try:
             if (folder / datafile.NAME).exists() and not overwrite:
                 raise StoreError(f"{folder} holds a store already: --overwrite replaces it, --store names another folder")
-            _require_same(snapshot, manifest, *_hashed(snapshot / datafile.NAME, aside))
+            manifest.require_same(described, *_hashed(snapshot / datafile.NAME, aside), snapshot)
             aside.chmod(0o600)
             sync(aside)
             (folder / "lock.mdb").unlink(missing_ok=True)  # its readers read the file that is replaced
@@ -153,21 +161,29 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False) -> Manifes
         finally:
             aside.unlink(missing_ok=True)
             owner.release()
-    return manifest
+    return described
+
+
+def remove(snapshot: Path) -> None:
+    """Delete a snapshot: gone under its name at once. StoreError where there is anything else in the folder."""
+    with said("delete the snapshot", snapshot):
+        if not _is_ours(snapshot):
+            raise StoreError(f"{snapshot} holds more than a snapshot: nothing was deleted")
+        aside = snapshot.with_name(f".{snapshot.name}.{os.getpid()}.new")  # swept by the next one, if we die here
+        snapshot.rename(aside)
+        shutil.rmtree(aside)
+        sync(snapshot.parent)
 
 
 def listing(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """(path, manifest) of every snapshot in a folder that can be read, by time."""
-    found = [(path.parent, read_manifest(path.parent)) for path in folder.glob(f"*/{MANIFEST}")]
+    """(path, manifest) of every snapshot in a folder, by time. StoreError at one whose manifest cannot be read."""
+    found = [(folder / name, read_manifest(folder / name)) for name in names(folder)]
     yield from sorted(found, key=lambda pair: (pair[1].created, pair[1].commit))
 
 
-def _require_same(snapshot: Path, manifest: Manifest, size: int, digest: str) -> None:
-    if (size, digest) != (manifest.bytes, manifest.sha256):
-        raise StoreError(
-            f"the snapshot {snapshot} is damaged: its data file has {size:,} bytes and SHA-256 {digest[:12]}…, "
-            f"its manifest says {manifest.bytes:,} and {manifest.sha256[:12]}…; use another snapshot"
-        )
+def names(folder: Path) -> list[str]:
+    """The snapshots in a folder, whether they can be read or not; what is still being written is none."""
+    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _hashed(path: Path, target: Path | None = None) -> tuple[int, str]:

@@ -5,13 +5,16 @@ Rules of this file:
    transaction a commit, written by a list of writers. LMDB syncs it; nothing here turns that off.
 2. One owner writes. Each opening for writing raises the owner epoch, and a commit under an older one is refused.
 3. A full map is made larger and the transaction written again: so a writer must bear being called twice.
+   Readers of this process are waited for, and only then: a copy of the store stops no commit.
 4. A store is used in the process that opened it: LMDB would work in a forked child, and break.
+5. A file that somebody cut off is looked for before it is touched. Cut within a transaction, it still kills the process.
 """
 
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,14 +25,16 @@ from streammf.errors import StoreBusyError, StoreError
 from streammf.events.event import Rejected
 from streammf.failpoints import reach
 from streammf.learning.tables import TABLES, Axis, Table
-from streammf.state import datafile
+from streammf.state import datafile, readers
 from streammf.state.changes import Changes
 from streammf.state.datafile import said
+from streammf.state.filesystem import require_local
 from streammf.state.meta import FORMAT, Meta
 from streammf.state.options import StoreOptions
 from streammf.state.owner import Owner
 from streammf.state.quarantine import set_aside
-from streammf.state.reading import META, Reading, read_meta
+from streammf.state.reading import IDENTITY, META, Reading, read_meta
+from streammf.state.turns import Turns
 
 Writer = Callable[["lmdb.Transaction[bytes]"], None]
 """Adds its part to a transaction. May be called again, in a new transaction."""
@@ -53,9 +58,11 @@ class Store:
         self._owner = owner
         self._databases: dict[str, Any] = {}
         self._process = os.getpid()
-        self._inode = (path / datafile.NAME).stat().st_ino
+        status = (path / datafile.NAME).stat()
+        self._inode, self._size = status.st_ino, status.st_size
         self._one_at_a_time = threading.Lock()
-        """LMDB's map must not be moved under a transaction of this process."""
+        """For those who write."""
+        self._turns = Turns()
 
     @classmethod
     def open(cls, options: StoreOptions, tables: Sequence[Table] = TABLES) -> Self:
@@ -65,6 +72,7 @@ class Store:
             raise StoreError(f"{path} is a snapshot: restore it into a store, and leave it as it is")
         with said("make", path):
             path.mkdir(parents=True, exist_ok=True)
+            require_local(path, allow_network=options.allow_network)
             owner = Owner(path)
         try:
             with said("make", path):
@@ -81,10 +89,12 @@ class Store:
         return store
 
     @classmethod
-    def open_readonly(cls, path: Path, tables: Sequence[Table] = TABLES) -> Self:
+    def open_readonly(cls, path: Path, tables: Sequence[Table] = TABLES, *, allow_network: bool = False) -> Self:
         """Read a store, while its owner writes or not, or a snapshot."""
         if not (path / datafile.NAME).exists():
             raise StoreError(f"there is no store at {path}")
+        if not (path / MANIFEST).exists():
+            require_local(path, allow_network=allow_network)
         store = cls(_environment(path, 0, readonly=True), path, 0, None)
         with store._closed_on_error():
             store._look(tables)
@@ -106,7 +116,8 @@ class Store:
                             writer(transaction)
                     break
                 except lmdb.MapFullError:
-                    self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+                    with self._turns.alone():
+                        self._environment.set_mapsize(2 * self._environment.info()["map_size"])
             self._environment.reader_check()  # a reader that was killed would pin every page freed since
 
     def commit(self, changes: Changes, meta: Meta, rejected: Sequence[Rejected] = (), order: bytes = b"") -> Meta:
@@ -148,9 +159,10 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
-        """One moment of the store. Commits of this process wait until it is over, other processes' do not."""
+        """One moment of the store. Commits go on meanwhile, into new pages: the file grows."""
         self._require_own_process()
-        with self._one_at_a_time, said("read", self.path), self._transaction() as transaction:
+        self._require_same_file()
+        with self._reading(), said("read", self.path), self._transaction() as transaction:
             yield Reading(transaction, self._databases, self.path)
 
     def meta(self) -> Meta | None:
@@ -159,16 +171,23 @@ class Store:
             return reading.meta()
 
     def copy(self, folder: Path) -> None:
-        """Write a compacting copy of the last commit into an empty folder; not synced."""
+        """Write a compacting copy of the last commit into an empty folder; not synced. Commits go on meanwhile."""
         self._require_own_process()
-        with self._one_at_a_time, said("copy to", folder):
+        self._require_same_file()
+        with self._reading(), said("copy to", folder):
+            self._transaction().abort()  # the copy's own cannot make up for a map that became larger
             self._environment.copy(str(folder), compact=True)
+
+    def oldest_reader(self) -> readers.Oldest | None:
+        """Who reads what was committed longest ago, of all processes; None: nobody reads."""
+        with self._turns.together():
+            return readers.oldest(self._environment)
 
     def close(self) -> None:
         """Let go of the store, once a commit that is under way has ended. Idempotent; no other call may follow."""
         if os.getpid() != self._process:
             return
-        with self._one_at_a_time:
+        with self._one_at_a_time, self._turns.alone():
             self._environment.close()
         if self._owner:
             self._owner.release()
@@ -199,6 +218,7 @@ class Store:
             self.epoch = int.from_bytes(transaction.get(_EPOCH, b"", db=heads)) + 1
             transaction.put(_FORMAT, FORMAT.to_bytes(8), db=heads)
             transaction.put(_EPOCH, self.epoch.to_bytes(8), db=heads)
+            transaction.put(IDENTITY, uuid.uuid4().hex.encode(), db=heads, overwrite=False)
         reach("store.claimed")
         self._environment.reader_check()
 
@@ -242,15 +262,30 @@ class Store:
             )
 
     def _require_same_file(self) -> None:
-        """Raise StoreError where somebody removed or replaced the data file: what is written to it now, nobody would find."""
-        with said("write", self.path):
-            if (self.path / datafile.NAME).stat().st_ino != self._inode:
-                raise StoreError(f"the data file of {self.path} was replaced while it was written: nothing is durable any more")
+        """Raise StoreError where somebody removed, replaced or cut the data file: what is written to it now, nobody would find,
+        and what is read of it now kills the process.
+        """
+        with said("use", self.path):
+            status = (self.path / datafile.NAME).stat()
+        if status.st_ino != self._inode:
+            if self._owner is None:
+                return  # restored over: what is mapped is the old file, whole
+            raise StoreError(f"the data file of {self.path} was replaced while it was written: nothing is durable any more")
+        if status.st_size < self._size:
+            raise StoreError(
+                f"the data file of {self.path} was cut off from {self._size:,} to {status.st_size:,} bytes while it was open: "
+                "restore a snapshot, or replay the log into a new store"
+            )
+        self._size = status.st_size
 
     def _require_own_process(self) -> None:
         """Raise StoreError in a forked child."""
         if os.getpid() != self._process:
             raise StoreError(f"the store {self.path} was opened by process {self._process}: open it again after a fork")
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """An owner's map is moved by itself alone; other processes' must be moved after it, which nobody may see."""
+        return self._turns.together() if self._owner else self._turns.alone()
 
     def _transaction(self) -> "lmdb.Transaction[bytes]":
         """A read transaction, however much larger another process has made the map meanwhile."""

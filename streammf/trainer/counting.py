@@ -19,6 +19,9 @@ BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
 #: Seconds; from what a click may take at best to what a backlog takes.
 AGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 3600.0)
 
+#: What became of a snapshot.
+SNAPSHOTS: Final = ("written", "failed")
+
 #: Seconds that an age counts as at most: the years of a replayed log would drown the sum.
 OLDEST: Final = 86_400.0
 
@@ -41,6 +44,15 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
         Family("publish_seconds", "histogram", "Making one batch visible to the query workers.", buckets=SECONDS),
         Family("commit_copy_seconds", "histogram", "Copying what changed; learning waits for it.", buckets=SECONDS),
         Family("commit_write_seconds", "histogram", "Writing a commit to disk, beside learning.", buckets=SECONDS),
+        Family("snapshots_total", "counter", "Snapshots that the trainer was to write by itself.", {"outcome": SNAPSHOTS}),
+        Family("snapshot_bytes", "gauge", "Size of the newest snapshot of this store; 0: there is none."),
+        Family("snapshot_at", "gauge", "Wall clock at which it was written, seconds since the epoch; 0: there is none."),
+        Family("snapshot_due_at", "gauge", "Wall clock since which one is due, seconds since the epoch; 0: none is."),
+        Family(
+            "store_reader_lag_commits",
+            "gauge",
+            "Commits since the one that the slowest reader of the store sees; what it holds back, the file grows by.",
+        ),
         Family(
             "freshness_seconds",
             "histogram",
