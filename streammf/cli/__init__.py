@@ -30,8 +30,9 @@ COMMANDS: Final = {
     "replay": "Copy a file of events to Kafka or to the embedded log.",
     "evaluate": "Measure how well a log can be foretold, beside every simple method.",
     "tune": "Search for better settings of learning on a log.",
-    "snapshot": "Copy, restore or fingerprint the store.",
     "audit": "Learn the log again, and compare: nothing lost, nothing twice.",
+    "snapshot": "Copy, restore, compare or fingerprint the store.",
+    "doctor": "Read the whole store and say what is wrong with it.",
     "config": "Show every setting and where it comes from.",
 }
 

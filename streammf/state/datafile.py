@@ -72,12 +72,19 @@ def _transaction(meta: tuple[int, ...]) -> int:
 
 def _check_each_page(path: Path, size: int) -> None:
     """A file may end before its last page only where that page is free. Seldom: it reads the whole file."""
+    if found := problems(path):
+        raise StoreError(f"{path} is cut off after {size:,} bytes ({found[0]}): restore a snapshot, or replay the log")
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with the structure of the file: every page is read, none is mapped.
+
+    Beside a writer only within a read transaction, which keeps the pages from being used again.
+    """
     try:
-        problems = _verify(str(path), False)
+        return _verify(str(path), False)
     except (VerifyError, OSError) as error:
-        problems = [str(error)]
-    if problems:
-        raise StoreError(f"{path} is cut off after {size:,} bytes ({problems[0]}): restore a snapshot, or replay the log")
+        return [str(error)]
 
 
 def sync(path: Path) -> None:

@@ -80,5 +80,5 @@ def require_local(path: Path, *, allow_network: bool) -> None:
     if not allow_network and (name := network_name(path)):
         raise StoreError(
             f"the store {path} is on a network file system ({name}), where LMDB cannot keep two processes apart: set "
-            "store.path to a local disk, and store.snapshots to the network one; store.allow_network = true uses it at your own risk"
+            "store.path to a local disk, and store.snapshots to the network one; store.allow_network = true uses it anyway"
         )

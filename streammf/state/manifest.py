@@ -7,11 +7,11 @@ Rules of this file:
 
 import hashlib
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
 import msgspec
 
-from streammf import __version__
 from streammf.errors import StoreError
 from streammf.state.meta import FORMAT, Meta, Position
 
@@ -58,7 +58,7 @@ def describe(meta: Meta, store: str, size: int, sha256: str, *, scheduled: bool)
     """The manifest of a copy whose data file has this size and hash."""
     manifest = Manifest(
         format=FORMAT,
-        release=__version__,
+        release=metadata.version("streammf"),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         scheduled=scheduled,
         store=store,

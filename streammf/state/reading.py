@@ -16,7 +16,7 @@ import numpy as np
 
 from streammf.errors import StoreError
 from streammf.events.event import Rejected
-from streammf.learning.tables import Axis
+from streammf.learning.tables import Axis, Table
 from streammf.state.meta import Meta
 from streammf.state.quarantine import kept_aside
 from streammf.state.records import BlockLayout, IdChunk
@@ -67,6 +67,10 @@ class Reading:
                 if {len(value) for _, value in run} != {layout.size}:
                     raise self._damaged(f"a block of the table {name} has another length near row {first * layout.rows:,}")
                 yield first, b"".join([value for _, value in run])
+
+    def number_of_blocks(self, table: Table) -> int:
+        """Blocks that are stored of a table."""
+        return int(self._transaction.stat(self._databases[f"rows.{table.name}"])["entries"])
 
     def ids(self, axis: Axis, count: int) -> Iterator[IdChunk]:
         """All `count` ids of an axis, in row order."""
