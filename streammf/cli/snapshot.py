@@ -228,10 +228,10 @@ def _lines(found: "Difference") -> Iterator[str]:
             yield f"{number:,} rows of {axis} belong to other ids in both, and are not compared"
     for moved in found.columns:
         if moved.changed:
-            yield (
-                f"{moved.table}.{moved.column}  {moved.changed:,} of {moved.rows:,} rows moved, {moved.mean:.4g} in the mean, "
-                f"{moved.most:.4g} at most (length {moved.length:.4g})"
-            )
+            said = f"{moved.table}.{moved.column}  {moved.changed:,} of {moved.rows:,} rows changed"
+            if moved.mean is not None:
+                said += f", moved by {moved.mean:.4g} in the mean, {moved.most:.4g} at most (length {moved.length:.4g})"
+            yield said
 
 
 def _shown(position: int | None) -> str:

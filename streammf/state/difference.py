@@ -31,11 +31,11 @@ class Moved(msgspec.Struct, frozen=True):
     """Rows that were compared."""
     changed: int
     """Of those, rows that differ."""
-    mean: float
-    """Length of the movement of those rows, mean over all that were compared."""
-    most: float
+    mean: float | None = None
+    """Length of the movement, mean over all rows that were compared; None: the column holds counts or row numbers."""
+    most: float | None = None
     """The longest."""
-    length: float
+    length: float | None = None
     """Mean length of the first store's rows."""
 
 
@@ -143,6 +143,7 @@ class _Sum:
     def __init__(self, table: str, part: Part) -> None:
         self._table = table
         self._part = part
+        self._is_vector = np.dtype(part.dtype).kind == "f"
         self._rows = self._changed = 0
         self._moved = self._most = self._length = 0.0
 
@@ -151,6 +152,8 @@ class _Sum:
         changed = (before != after).any(axis=1)
         self._rows += len(before)
         self._changed += int(changed.sum())
+        if not self._is_vector:
+            return
         old, new = (np.ascontiguousarray(rows).view(self._part.dtype).astype(np.float64) for rows in (before, after))
         with np.errstate(invalid="ignore"):  # -inf - -inf, where an item has no popularity yet
             moved = np.linalg.norm(np.where(old == new, 0.0, new - old), axis=1)
@@ -160,7 +163,9 @@ class _Sum:
 
     def moved(self) -> Moved:
         """All of it."""
+        found = Moved(self._table, self._part.name, self._rows, self._changed)
+        if not self._is_vector:
+            return found
         rows = max(self._rows, 1)
-        return Moved(
-            self._table, self._part.name, self._rows, self._changed, self._moved / rows, self._most, self._length / rows
-        )
+        mean, length = self._moved / rows, self._length / rows
+        return msgspec.structs.replace(found, mean=mean, most=self._most, length=length)
