@@ -25,7 +25,9 @@ def _command(port: int) -> list[str]:
         return [found, "-host", f"127.0.0.1:{port}", "-backend", "mem", "-initialbucket", BUCKET]
     if find_spec("moto") and find_spec("flask"):
         return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    missing("no S3 server was found: go install github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0, or pip install moto[server]")
+    return missing(
+        "no S3 server was found: go install github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0, or pip install moto[server]"
+    )
 
 
 @contextmanager

@@ -57,16 +57,13 @@ def test_the_data_goes_in_parts_and_the_manifest_last(bucket: Bucket, store: Sto
 def test_who_comes_second_writes_nothing_over_the_first_one(bucket: Bucket, store: Store) -> None:
     """Between the look at the names and the writing somebody else was quicker: the conditional put says so."""
     made = bucket.add(store, "one")
-    with mock.patch.object(Bucket, "names", lambda _: []), pytest.raises(StoreError, match="one is there already"):
+    with mock.patch.object(Bucket, "names", return_value=[]), pytest.raises(StoreError, match="one is there already"):
         bucket.add(store, "one")
     assert bucket.verify("one") == made
 
 
 def test_what_was_sent_of_a_snapshot_that_failed_is_taken_back(bucket: Bucket, store: Store) -> None:
     bucket._objects.put("prefix-neighbour", b"not ours")
-    with mock.patch.object(Bucket, "_create", side_effect=[None, StoreError("the network is gone")]):
-        with pytest.raises(StoreError, match="the network is gone"):
-            bucket.add(store, "one")
     before = keys(bucket)
     real, calls = Bucket._create, 0
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from streammf.state import snapshots
 from streammf.state.changes import Copier
 from streammf.state.digest import digest
 from streammf.state.options import StoreOptions
+from streammf.state.recovery import recover
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model
 
@@ -117,6 +119,121 @@ def test_a_snapshot_is_never_written_over_nor_opened_for_writing(snapshot: Path,
     with pytest.raises(StoreError, match="is a snapshot"):
         snapshots.restore(snapshot, snapshot, overwrite=True)
     assert sorted(path.name for path in snapshot.iterdir()) == ["data.mdb", "manifest.json"]
+
+
+#: Makes, restores or removes a snapshot, and is killed before the n-th thing that it does to the disk.
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from streammf.state import snapshots
+from streammf.state.store import Store
+doing, fatal, store, snapshot = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
+done = 0
+def counted(place, name):
+    real = getattr(place, name)
+    def step(*arguments, **more):
+        global done
+        done += 1
+        if done == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **more)
+    setattr(place, name, step)
+for place, names in {
+    Path: ("mkdir", "rename", "unlink", "write_bytes", "touch", "chmod"), snapshots: ("sync", "_hashed"), Store: ("copy",),
+    shutil: ("rmtree",), os: ("unlink", "rmdir"),
+}.items():
+    for name in names:
+        counted(place, name)
+if doing == "create":
+    with Store.open_readonly(store) as opened:
+        snapshots.create(opened, snapshot)
+elif doing == "restore":
+    snapshots.restore(snapshot, store, overwrite=True)
+else:
+    snapshots.remove(snapshot)
+print(done)
+"""
+
+
+def killed(doing: str, fatal: int, store: Path, snapshot: Path) -> bool:
+    """Whether there was an n-th step to be killed before."""
+    command = [sys.executable, "-c", KILLED, doing, str(fatal), str(store), str(snapshot)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
+    return ended.returncode != 0
+
+
+def test_killed_at_any_step_a_snapshot_is_there_whole_or_not_at_all(store: Path, tmp_path: Path) -> None:
+    steps = 0
+    while killed("create", steps + 1, store, tmp_path / "all" / f"{steps}"):
+        steps += 1
+    assert steps >= 8
+    assert [snapshots.verify(path).events for path, _ in snapshots.listing(tmp_path / "all")].count(STEPS) >= 1
+    with Store.open_readonly(store) as opened:
+        assert digest(opened) == digest_after(STEPS)
+    assert all(not path.name.startswith(".") for path in (tmp_path / "all").iterdir()), "the last one swept what others left"
+
+
+def test_killed_at_any_step_a_restore_leaves_the_old_store_or_the_new_one(snapshot: Path, store: Path) -> None:
+    made, last = model(), meta()
+    with Store.open(StoreOptions(path=str(store))) as opened:
+        recover(opened, *made)
+        change(made, STEPS + 1)
+        commit(opened, Copier(*made, since=last.counts), opened.meta() or last, STEPS + 1)
+        newer = digest(opened)
+    steps, seen = 0, []
+    while killed("restore", steps + 1, store, snapshot):
+        steps += 1
+        with Store.open_readonly(store) as opened:
+            seen.append(digest(opened))
+    assert steps >= 5
+    assert set(seen) == {newer, digest_after(STEPS)}
+    assert sorted(seen, key=seen.index) == seen, "once it is the new one it stays so"
+    assert snapshots.verify(snapshot)
+    assert not (store / "data.restored").exists()
+
+
+def test_killed_at_any_step_a_removal_leaves_no_half_snapshot(store: Path, tmp_path: Path) -> None:
+    steps = 0
+    with Store.open_readonly(store) as opened:
+        while True:
+            target = tmp_path / "all" / f"{steps}"
+            snapshots.create(opened, target)
+            if not killed("remove", steps + 1, store, target):
+                break
+            assert not target.exists() or snapshots.verify(target)
+            steps += 1
+        assert steps >= 3
+        snapshots.create(opened, tmp_path / "all" / "last")
+    assert all(not path.name.startswith(".") for path in (tmp_path / "all").iterdir())
+
+
+def test_what_another_process_is_writing_is_not_swept_away(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    with snapshots._aside(tmp_path / "all" / "slow") as aside:
+        (tmp_path / "all" / ".strange.7.new").mkdir()
+        (tmp_path / "all" / ".strange.7.new" / "file").write_text("not ours")
+        with Store.open_readonly(store) as opened:
+            snapshots.create(opened, tmp_path / "all" / "quick")
+        assert aside.is_dir()
+        assert (tmp_path / "all" / ".strange.7.new" / "file").exists()
+
+
+def test_a_full_disk_is_named_and_nothing_is_left_of_the_snapshot(store: Path, small_tmpfs: Path) -> None:
+    (small_tmpfs / "ballast").write_bytes(bytes((8 << 20) - (48 << 10)))
+    with Store.open_readonly(store) as opened:
+        with pytest.raises(StoreError, match=r"the file system is full, \d+ KiB are left"):
+            snapshots.create(opened, small_tmpfs / "one")
+        assert [path.name for path in small_tmpfs.iterdir()] == ["ballast"]
+        (small_tmpfs / "ballast").unlink()
+        assert snapshots.create(opened, small_tmpfs / "one").events == STEPS
+
+
+def test_a_restore_onto_a_full_disk_is_named_and_leaves_no_store(snapshot: Path, small_tmpfs: Path) -> None:
+    (small_tmpfs / "ballast").write_bytes(bytes((8 << 20) - (48 << 10)))
+    with pytest.raises(StoreError, match=r"cannot restore into .*: the file system is full"):
+        snapshots.restore(snapshot, small_tmpfs / "store")
+    assert not list((small_tmpfs / "store").glob("data*"))
 
 
 def test_a_store_without_a_commit_has_no_snapshot(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,43 +18,7 @@ from streammf.state.options import StoreOptions
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from tests.state.models import change, commit, digest_after, meta, model, numbered
-
-
-def options(path: Path, **others: float) -> StoreOptions:
-    return StoreOptions(path=str(path), **others)  # type: ignore[arg-type]
-
-
-def elsewhere(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own: what it dies of does not kill the tests."""
-    begin = (
-        "import sys\nfrom pathlib import Path\nfrom streammf.state.options import StoreOptions\n"
-        "from streammf.state.store import Store\n"
-    )
-    command = [sys.executable, "-c", begin + code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-OPEN = "Store.open(StoreOptions(path=sys.argv[1]))"
-
-
-def put(store: Store, key: bytes, value: bytes) -> None:
-    """One transaction that writes one record beside the meta record."""
-
-    def writer(transaction: "lmdb.Transaction[bytes]") -> None:
-        transaction.put(key, value, db=store._databases["meta"])
-
-    store.write([writer])
-
-
-def filled(path: Path, steps: int = 3, most_new: int = 40) -> str:
-    """A store with some commits; its digest."""
-    with Store.open(options(path)) as store:
-        made, last = model(), meta()
-        copier = Copier(*made)
-        for step in range(1, steps + 1):
-            change(made, step, most_new)
-            last = commit(store, copier, last, step)
-        return digest(store)
+from tests.state.stores import OPEN, elsewhere, filled, options, put
 
 
 def test_a_commit_is_read_back_with_what_the_store_alone_knows(tmp_path: Path) -> None:
@@ -273,3 +235,12 @@ def test_a_store_that_is_removed_while_it_is_open_is_no_longer_written(tmp_path:
         (tmp_path / "store" / "data.mdb").write_bytes(b"another")
         with pytest.raises(StoreError, match="replaced"):
             store.write([])
+
+
+def test_a_store_keeps_its_identity_and_two_stores_differ(tmp_path: Path) -> None:
+    seen = []
+    for folder in ("a", "a", "b"):
+        with Store.open(options(tmp_path / folder)) as store, store.read() as reading:
+            seen.append(reading.identity())
+    assert seen[0] == seen[1] != seen[2]
+    assert len(seen[0]) == 32
