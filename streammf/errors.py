@@ -34,6 +34,8 @@ class ExitCode(IntEnum):
     """The server refused the request."""
     CHILD = 11
     """A process that `up` keeps running died again and again."""
+    STORE_FULL = 12
+    """The file system of the store is full: goes on by itself once there is room."""
 
 
 class StreamMFError(Exception):
@@ -70,6 +72,12 @@ class StoreBusyError(StoreError):
     """Another trainer owns the store."""
 
     exit_code = ExitCode.STORE_BUSY
+
+
+class StoreFullError(StoreError):
+    """The file system of the store, or of a snapshot, is full. What was committed is whole."""
+
+    exit_code = ExitCode.STORE_FULL
 
 
 class MemoryFullError(StreamMFError):

@@ -52,7 +52,7 @@ def command(context: click.Context, store: str | None, against_source: bool, fil
         for line in (*report.problems, *(f"remark: {remark}" for remark in report.remarks)):
             click.echo(line)
         held = ", ".join(f"{report.counts[axis]:,} {axis}s" for axis in ("user", "item") if axis in report.counts)
-        said = f"{len(report.problems):,} problems" if report.problems else "healthy"
+        said = f"problems: {len(report.problems):,}" if report.problems else "healthy"
         click.echo(f"{report.path}: {said}; commit {report.commit:,}, {report.events:,} events, {held or 'no rows'}")
     context.exit(code)
 

@@ -7,6 +7,7 @@ Rules of this file:
 3. What cannot heal by itself is not tried again: a child that could not even start the first time, and whose exit code
    says that settings, log, store or memory are to blame, ends everything, with that code.
 4. Deaths in quick succession wait longer and longer, and are counted: after too many everything ends with ChildError.
+   A full disk is waited for instead, while the others go on.
 5. Children stand in process groups of their own: a terminal's Ctrl-C reaches only this process, which keeps the order.
 """
 
@@ -29,9 +30,12 @@ HOPELESS: Final = frozenset(
         ExitCode.DATA_LOSS,
         ExitCode.STORE,
         ExitCode.STORE_BUSY,
+        ExitCode.STORE_FULL,
         ExitCode.MEMORY,
     }
 )
+#: Exit codes of a child that was ready once, which time alone may heal: tried again for as long as it takes.
+PASSING: Final = frozenset({ExitCode.STORE_FULL})
 LAST_WORD: Final = "streammf: "
 READY: Final = "ready"
 #: Bytes; a longer line is passed on in pieces.
@@ -178,6 +182,8 @@ class Supervisor:
         name, patience = kept.child.name, self._patience
         if not kept.ready.is_set() and code in HOPELESS:
             raise ChildError(f"{name}: {kept.last_line or f'exit code {code}'}", ExitCode(code))
+        if code in PASSING:
+            return patience.longest_delay
         now = asyncio.get_running_loop().time()
         steady = kept.ready_at is not None and now - kept.ready_at >= patience.steady_seconds
         kept.quick_deaths = 1 if steady else kept.quick_deaths + 1

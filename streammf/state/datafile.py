@@ -17,7 +17,7 @@ from typing import Final
 import lmdb
 from lmdb.verify import VerifyError, verify
 
-from streammf.errors import StoreError
+from streammf.errors import StoreError, StoreFullError
 
 NAME: Final = "data.mdb"
 #: LMDB 0.9. py-lmdb also carries 1.0, whose files 0.9 cannot read; an environment variable would choose between them.
@@ -55,6 +55,8 @@ def check(path: Path) -> None:
             raise StoreError(
                 f"{path} is {foreign if head else 'empty'}: restore a snapshot, or set store.path to another folder"
             )
+        if len(head) < _META.size:
+            raise StoreError(f"{path} is cut off after {len(head):,} bytes: restore a snapshot, or replay the log")
         if version != 1 or page < 512 or page & (page - 1):
             raise StoreError(f"{path} was written by another version of LMDB (data version {version}, page size {page})")
         file.seek(page)
@@ -104,15 +106,15 @@ def said(doing: str, path: Path) -> Iterator[None]:
     except lmdb.MapFullError:
         raise  # the store makes room and tries again
     except (lmdb.Error, OSError) as error:
-        raise StoreError(f"cannot {doing} {path}: {_cause(path, error)}") from error
+        raise _in_words(f"cannot {doing} {path}", path, error) from error
 
 
-def _cause(path: Path, error: Exception) -> str:
+def _in_words(failed: str, path: Path, error: Exception) -> StoreError:
     """What was said, or that the file system is full."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     space = os.statvfs(existing)
     free = space.f_bavail * space.f_frsize
     if free < _NEARLY_FULL and any(text in str(error) for text in _NO_ROOM):
-        return f"the file system is full, {free >> 10:,} KiB are left ({reason})"
-    return reason
+        return StoreFullError(f"{failed}: the file system is full, {free >> 10:,} KiB are left ({reason})")
+    return StoreError(f"{failed}: {reason}")
