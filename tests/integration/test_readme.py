@@ -14,6 +14,7 @@ from streammf.operations.configuration import SECTIONS
 from tests.integration.logs import made_up_log
 from tests.integration.processes import running, settings, until_events
 from tests.integration.settings_table import rows
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -79,6 +80,20 @@ def python(text: str, folder: Path) -> str:
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_snapshots_are_made_checked_and_restored_as_written(tmp_path: Path) -> None:
+    lines = [line for line in commands() if line.startswith(("streammf snapshot", "streammf doctor"))]
+    assert len(lines) >= 6
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")} | ANY_PORT
+    run("streammf track --user ann --item film-1", tmp_path, environment)
+    with running("train", environment=environment, cwd=tmp_path) as trainer:
+        trainer.ready()
+        wait_for(lambda: run("streammf snapshot create", tmp_path, environment), "the first commit", 60)
+        said = [run(line, tmp_path, environment) for line in lines if "restore" not in line]
+    assert "healthy" in "".join(said)
+    restored = run(next(line for line in lines if "restore" in line), tmp_path, environment)
+    assert "1 events restored" in restored
 
 
 @pytest.mark.kafka

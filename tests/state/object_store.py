@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -23,8 +22,8 @@ BUCKET = "snapshots"
 def _command(port: int) -> list[str]:
     if found := shutil.which("gofakes3"):
         return [found, "-host", f"127.0.0.1:{port}", "-backend", "mem", "-initialbucket", BUCKET]
-    if find_spec("moto") and find_spec("flask"):
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    if found := shutil.which("moto_server"):
+        return [found, "-H", "127.0.0.1", "-p", str(port)]
     return missing(
         "no S3 server was found: go install github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0, or pip install moto[server]"
     )

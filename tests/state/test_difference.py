@@ -35,11 +35,11 @@ def test_one_row_that_moved_is_found_with_how_far(tmp_path: Path) -> None:
         made, last = model(), meta()
         copier = Copier(*made)
         change(made, 1)
-        made.memory.arrays["items"].factor[:] = 0.0  # type: ignore[attr-defined]
+        made.memory.arrays["items"].factor[:] = 0.0
         last = commit(store, copier, last, 1)
         snapshots.create(store, tmp_path / "copy")
         items = made.memory.arrays["items"]
-        items.factor[1, :2] = [3.0, 4.0]  # type: ignore[attr-defined]
+        items.factor[1, :2] = [3.0, 4.0]
         mark(made.memory, next(table for table in made.memory.tables if table.name == "items"), np.array([1]))
         commit(store, copier, last, 2)
         with snapshots.opened(tmp_path / "copy") as copy:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgspec
@@ -42,7 +44,7 @@ def with_value(table: Table, column: str, row: int, value: float) -> Callable[[S
     def write(store: Store, transaction: "lmdb.Transaction[bytes]") -> None:
         layout = BlockLayout.of(table, Dimensions(4, 3, 50))
         database, key = store._databases[f"rows.{table.name}"], (row // layout.rows).to_bytes(4)
-        block = bytearray(transaction.get(key, db=database))
+        block = bytearray(transaction.get(key, b"", db=database))
         part = next(part for part in layout.parts if part.name == column)
         number = np.array([value], part.dtype).tobytes()
         at = part.start + row % layout.rows * part.row
@@ -57,7 +59,7 @@ def with_meta(**fields: object) -> Callable[[Store, "lmdb.Transaction[bytes]"], 
 
     def write(store: Store, transaction: "lmdb.Transaction[bytes]") -> None:
         heads = store._databases["meta"]
-        meta = msgspec.msgpack.decode(transaction.get(b"meta", db=heads), type=Meta)
+        meta = msgspec.msgpack.decode(transaction.get(b"meta", b"", db=heads), type=Meta)
         transaction.put(b"meta", msgspec.msgpack.encode(msgspec.structs.replace(meta, **fields)), db=heads)
 
     return write
@@ -148,7 +150,7 @@ def test_a_missing_block_and_one_too_many_are_found(tmp_path: Path) -> None:
 def test_ids_that_are_missing_or_there_twice_are_found(tmp_path: Path) -> None:
     def twice(store: Store, transaction: "lmdb.Transaction[bytes]") -> None:
         database = store._databases["ids.user"]
-        value = bytes(transaction.get(bytes(4), db=database))
+        value = transaction.get(bytes(4), b"", db=database)
         row = next(n for n in range(199) if value[8 + n] == value[9 + n])
         first, length = 8 + 200 + sum(value[8 : 8 + row]), value[8 + row]
         second = first + length
@@ -199,9 +201,9 @@ def test_a_file_that_is_cut_while_it_is_read_is_a_problem_and_not_a_dead_process
 ) -> None:
     path = learned(tmp_path / "store", events=20_000)
     cut = f"import os; os.truncate({str(path / 'data.mdb')!r}, 8192)"
-    real = examination.subprocess.Popen
+    real = subprocess.Popen
 
-    def spoiling(command: list[str], **more: object) -> object:
+    def spoiling(command: list[str], **more: Any) -> Any:
         """The same program, in which the file is cut once the rows are being read."""
         code = (
             "import sys; from streammf.state import examination as e; from streammf.state.reading import Reading\n"
@@ -211,9 +213,9 @@ def test_a_file_that_is_cut_while_it_is_read_is_a_problem_and_not_a_dead_process
             "Reading.blocks = spoilt\n"
             f"sys.argv = {command[2:]!r}\ne.main()"
         )
-        return real([command[0], "-c", code], **more)  # type: ignore[call-overload]
+        return real([command[0], "-c", code], **more)
 
-    monkeypatch.setattr(examination.subprocess, "Popen", spoiling)
+    monkeypatch.setattr(subprocess, "Popen", spoiling)
     report = examined(path, quietly)
     assert len(report.problems) == 1
     assert f"was killed by {signal.SIGBUS.name} while it looked at" in report.problems[0]
