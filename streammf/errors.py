@@ -56,6 +56,10 @@ class SourceError(StreamMFError):
     exit_code = ExitCode.SOURCE
 
 
+class UnreachableError(SourceError):
+    """The log does not answer. It may, later: everything else about it is in order as far as is known."""
+
+
 class DataLossError(SourceError):
     """The log no longer holds the stored position, or is not the log that the position was taken from."""
 

@@ -36,6 +36,11 @@ _SOURCE_FLAGS: Final = (
     click.option("--bootstrap", metavar="HOST:PORT", help="Kafka brokers: source.bootstrap_servers."),
     click.option("--topic", "topics", multiple=True, help="Kafka topic, repeatable: source.topics."),
 )
+loss_flag: Final = click.option(
+    "--on-data-loss",
+    type=click.Choice(["stop", "accept"]),
+    help="Where the log has lost events that were still to be learned, or is another log: source.on_data_loss.",
+)
 
 
 def source_flags(command: Command) -> Command:
@@ -45,7 +50,9 @@ def source_flags(command: Command) -> Command:
     return command
 
 
-def source_settings(source: str | None, path: str | None, bootstrap: str | None, topics: tuple[str, ...]) -> Flags:
+def source_settings(
+    source: str | None, path: str | None, bootstrap: str | None, topics: tuple[str, ...], on_data_loss: str | None = None
+) -> Flags:
     """Those flags as settings."""
     return settings(
         "source",
@@ -54,6 +61,7 @@ def source_settings(source: str | None, path: str | None, bootstrap: str | None,
             "path": ("--path", path),
             "bootstrap_servers": ("--bootstrap", bootstrap),
             "topics": ("--topic", list(topics) or None),
+            "on_data_loss": ("--on-data-loss", on_data_loss),
         },
     )
 

@@ -2,7 +2,7 @@
 
 import click
 
-from streammf.cli.flags import config_flag, parent_flag, source_flags, source_settings
+from streammf.cli.flags import config_flag, loss_flag, parent_flag, source_flags, source_settings
 from streammf.operations.configuration import load
 from streammf.operations.process import begin, say_compiling, say_ready, say_starting
 
@@ -15,6 +15,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @source_flags
+@loss_flag
 @config_flag
 @parent_flag
 def command(
@@ -22,12 +23,13 @@ def command(
     path: str | None,
     bootstrap: str | None,
     topics: tuple[str, ...],
+    on_data_loss: str | None,
     file: str | None,
     parent: int | None,
 ) -> None:
     """Learn from the log into store and live memory, until SIGTERM or Ctrl-C. A file is learned to its end."""
     begin(parent)
-    configuration = load(file, flags=source_settings(source, path, bootstrap, topics))
+    configuration = load(file, flags=source_settings(source, path, bootstrap, topics, on_data_loss))
     from streammf.operations.sources import named  # noqa: PLC0415 - loads numpy
 
     if parent is None:

@@ -10,6 +10,7 @@ from streammf.cli.flags import (
     as_environment,
     config_flag,
     host_flag,
+    loss_flag,
     port_flag,
     serving_settings,
     source_flags,
@@ -32,6 +33,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @source_flags
+@loss_flag
 @workers_flag
 @host_flag
 @port_flag
@@ -41,6 +43,7 @@ def command(
     path: str | None,
     bootstrap: str | None,
     topics: tuple[str, ...],
+    on_data_loss: str | None,
     workers: int | None,
     host: str | None,
     port: int | None,
@@ -51,7 +54,7 @@ def command(
     Without settings the events are those of an embedded log, ./streammf-data/log, which `streammf track` writes to.
     """
     begin(None)
-    flags = source_settings(source, path, bootstrap, topics) | serving_settings(host, port, workers)
+    flags = source_settings(source, path, bootstrap, topics, on_data_loss) | serving_settings(host, port, workers)
     configuration = load(file, flags=flags)
     options = configuration.of(ServingOptions)
     from streammf.operations.sources import named  # noqa: PLC0415 - these load numpy and prometheus_client

@@ -16,7 +16,7 @@ from streammf.errors import DataLossError, SourceError
 from streammf.events.csv_rows import HEADER, columns_of, encode_row
 from streammf.events.lines import Lines
 from streammf.events.records import PlainRecords, one_partition
-from streammf.events.source import Partition, Standing
+from streammf.events.source import Bounds, Partition, Standing
 
 _COMPRESSIONS: Final = frozenset({".gz", ".zst"})
 #: Bytes whose hash is the file's identity: few, so that a file that grows stays the same log once it has so many.
@@ -46,6 +46,13 @@ class FileSource:
                 return {self._partition.topic: hashlib.sha256(file.read(_IDENTITY_BYTES)).hexdigest()}
         except OSError as error:
             raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        """All of it; counts the events."""
+        return {self._partition: Bounds(0, self.ends()[self._partition])}
+
+    def check(self) -> None:
+        """A file that is open stays the file that it is."""
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Start again and skip the events before the position."""

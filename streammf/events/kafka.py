@@ -7,23 +7,25 @@ Rules of this file:
 3. No record is delivered twice: offsets rise in every partition, whatever the client does, or the source ends.
 4. Kafka out of reach is a state, not an error, once the source is open: poll finds nothing and goes on where it was.
 5. Per-message work in Python is four C calls mapped over the batch; positions are asked for once a batch.
+6. What changes while it runs is found by whoever asks how the log stands: a partition that was added is then read by the next
+   poll, from its beginning, and a topic that was deleted and created again ends the source.
 """
 
 import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 
-from streammf.errors import DataLossError, SourceError
+from streammf.errors import DataLossError, SourceError, UnreachableError
 from streammf.events.kafka_cluster import Cluster
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.kafka_sink import KafkaSink, create_topic
-from streammf.events.source import Partition, Standing
+from streammf.events.source import Bounds, Partition, Standing
 
 __all__ = ["KafkaOptions", "KafkaRecords", "KafkaSink", "KafkaSource", "create_topic"]
 
@@ -81,11 +83,31 @@ class KafkaRecords:
         return self._messages[i].key()
 
 
+class _Indices:
+    """From a message's topic and number to the index of its partition."""
+
+    def __init__(self, partitions: Sequence[Partition]) -> None:
+        width = 1 + max(partition.number for partition in partitions)
+        self._first = {topic: width * n for n, topic in enumerate(dict.fromkeys(topic for topic, _ in partitions))}
+        self._index = np.full(width * len(self._first), -1, np.int32)
+        for index, (topic, number) in enumerate(partitions):
+            self._index[self._first[topic] + number] = index
+
+    def of(self, messages: Sequence[Message]) -> NDArray[np.int32]:
+        """(n,)"""
+        places = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
+        if len(self._first) > 1:
+            topics: Sequence[Any] = list(map(Message.topic, messages))
+            places += np.fromiter(map(self._first.__getitem__, topics), np.int64, len(messages))
+        indices: NDArray[np.int32] = self._index[places]
+        return indices
+
+
 class KafkaSource:
     """All partitions of some topics, from positions that the caller keeps.
 
-    One thread polls, seeks, asks for positions and closes; `standing`, `ends`, `topic_ids`, `advise` and `connected` are for
-    any.
+    One thread polls, seeks, asks for positions and closes; `standing`, `ends`, `bounds`, `check`, `topic_ids`, `advise` and
+    `connected` are for any.
     """
 
     exhausted = False
@@ -95,9 +117,12 @@ class KafkaSource:
         self.options = options
         self._cluster = Cluster(options)
         self.partitions = self._cluster.partitions(options.topics)
-        self._first_of_topic: dict[str | None, int] = {}
-        for i, partition in enumerate(self.partitions):
-            self._first_of_topic.setdefault(partition.topic, i - partition.number)
+        self._ids = self._cluster.topic_ids(options.topics)
+        self._replaced = ""
+        """Why this is no longer the log that was opened."""
+        self._added: dict[Partition, int] = {}
+        """Partitions that are new since the last poll, and where each begins."""
+        self._indices = _Indices(self.partitions)
         defaults = {**_DEFAULTS, **(_SIDE_BY_SIDE if len(self.partitions) > 1 else {})}
         settings = {"group.id": options.group_id, **defaults, **options.properties, **_EXACT}
         self._consumer: Consumer = self._cluster.client(Consumer, settings)
@@ -121,8 +146,32 @@ class KafkaSource:
         return not self.trouble
 
     def topic_ids(self) -> dict[str, str]:
-        """The id that Kafka gave each topic at its creation."""
-        return self._cluster.topic_ids(self.options.topics)
+        """The id that Kafka gave each topic at its creation, of the topics that were opened."""
+        return dict(self._ids)
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        """Ends with open transactions included."""
+        partitions = self.partitions
+        beginnings, ends = self._cluster.beginnings(partitions), self._cluster.ends(partitions)
+        return {partition: Bounds(beginnings[partition], ends[partition]) for partition in partitions}
+
+    def check(self) -> None:
+        """By the topics' ids. Finds partitions that were added, too."""
+        try:
+            described = self._cluster.described(self.options.topics, _ENDS_SECONDS)
+        except KafkaException:  # out of reach, or deleted: until it is created again nothing comes
+            return
+        new = sorted(name for name, topic in described.items() if topic.topic_id != self._ids[name])
+        if new:
+            self._replaced = (
+                f"{', '.join(new)} was deleted and created again while it was read: what of the old topic was not read yet is "
+                "lost, and cannot be counted"
+            )
+            raise DataLossError(self._replaced)
+        there = {Partition(name, number) for name, topic in described.items() for number in topic.numbers}
+        if more := sorted(there.difference(self.partitions)):
+            with contextlib.suppress(UnreachableError):
+                self._added = self._cluster.beginnings(more)
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read on from these positions, once each of them was found within what the log holds."""
@@ -145,6 +194,10 @@ class KafkaSource:
 
     def poll(self, most: int, timeout: float) -> KafkaRecords | None:
         """What is at hand, up to `most`; only where that is nothing, the first record is waited for."""
+        if self._replaced:
+            raise DataLossError(self._replaced)
+        if self._added:
+            self._grow()
         if not self._assigned:
             self._assign()
         self._send_advice()
@@ -172,15 +225,17 @@ class KafkaSource:
         return dict(self.standing().ends)
 
     def standing(self) -> Standing:
-        """The last known ends while no broker answers."""
+        """The last known ends of those partitions whose leaders do not answer. Checks too, so that the next poll knows."""
+        with contextlib.suppress(SourceError):
+            self.check()
         standing = self._cluster.standing(self.partitions, _ENDS_SECONDS)
-        if not standing.trouble:
-            self._ends, self._readable = dict(standing.ends), dict(standing.readable)
-        return Standing(self._ends, self._readable, standing.trouble or self.trouble)
+        self._ends, self._readable = {**self._ends, **standing.ends}, {**self._readable, **standing.readable}
+        return Standing(self._ends, self._readable, self._replaced or standing.trouble or self.trouble)
 
     def advise(self, positions: Mapping[Partition, int]) -> None:
         """Show these positions to Kafka's lag tools, with the next poll; whether that succeeds changes nothing here."""
-        self._advice = [TopicPartition(*partition, position) for partition, position in positions.items()]
+        there = self.partitions
+        self._advice = [TopicPartition(*partition, position) for partition, position in positions.items() if partition in there]
 
     def close(self) -> None:
         """Let go; advice that is on its way still arrives where Kafka can be reached."""
@@ -204,9 +259,7 @@ class KafkaSource:
 
     def _records(self, messages: list[Message]) -> KafkaRecords:
         n = len(messages)
-        partitions = np.fromiter(map(Message.partition, messages), np.int32, n)
-        if len(self._first_of_topic) > 1:
-            partitions += np.fromiter(map(self._first_of_topic.__getitem__, map(Message.topic, messages)), np.int32, n)
+        partitions = self._indices.of(messages)
         offsets = np.fromiter(map(Message.offset, messages), np.int64, n)
         self._advance(partitions, offsets)
         return KafkaRecords(messages, partitions, offsets, self.positions())
@@ -226,6 +279,19 @@ class KafkaSource:
             )
         last = np.append(np.flatnonzero(~same), len(offsets) - 1)
         self._next[partitions[last]] = offsets[last] + 1
+
+    def _grow(self) -> None:
+        """Read the partitions that were added, from their beginning. DataLossError where that is gone already."""
+        added, self._added = self._added, {}
+        new = tuple(partition for partition in added if partition not in self.partitions)
+        if losses := [_loss(partition, 0, added[partition], added[partition]) for partition in new if added[partition]]:
+            raise DataLossError("; ".join(losses))
+        self.partitions += new
+        self._indices = _Indices(self.partitions)
+        self._asked = [TopicPartition(*partition) for partition in self.partitions]
+        self._next = np.append(self._next, np.zeros(len(new), np.int64))
+        if self._assigned:
+            self._consumer.incremental_assign([TopicPartition(*partition, 0) for partition in new])
 
     def _assign(self) -> None:
         """Begin to fetch. Not before the first poll: a fetch that waits for news delays the next assignment."""

@@ -6,15 +6,16 @@ Rules of this file:
 3. What the cluster says wrongly for some moments after a change (an unknown topic, a leader that moves) is asked again.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
-from streammf.errors import ConfigurationError, SourceError
+from streammf.errors import ConfigurationError, SourceError, UnreachableError
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.source import Partition, Standing
 
@@ -34,9 +35,25 @@ LASTING: Final = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
-#: Another broker leads the partition now, or the same one for the second time.
+#: Another broker leads the partition now, or the same one for the second time, or it has come back.
 _OTHER_LEADER: Final = frozenset(
-    {KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION}
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)
+#: Whoever is asked is not there, and may be later.
+AWAY: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
 )
 #: s between two questions.
 PAUSE: Final = 0.05
@@ -48,6 +65,14 @@ def reason_of(error: KafkaException) -> KafkaError:
     """What an exception of the client carries."""
     reason: KafkaError = error.args[0]
     return reason
+
+
+class Described(NamedTuple):
+    """A topic as the cluster knows it."""
+
+    topic_id: str
+    numbers: list[int]
+    """Of its partitions, sorted."""
 
 
 class Connection:
@@ -120,11 +145,17 @@ class Cluster:
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """Each topic's identity. A topic that was deleted and created again has another one, and nothing else tells."""
 
-        def ask() -> dict[str, str]:
-            futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=5)
-            return {topic: str(future.result().topic_id) for topic, future in futures.items()}
+        described = self._ask("the identity of its topics", lambda: self.described(topics, 5.0))
+        return {topic: one.topic_id for topic, one in described.items()}
 
-        return self._ask("the identity of its topics", ask)
+    def described(self, topics: Sequence[str], seconds: float) -> dict[str, Described]:
+        """One question that waits `seconds` at most. Raises KafkaException."""
+        futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
+        answers = {topic: future.result() for topic, future in futures.items()}
+        return {
+            topic: Described(str(one.topic_id), sorted(partition.id for partition in one.partitions))
+            for topic, one in answers.items()
+        }
 
     def beginnings(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Each partition's first offset that is still there."""
@@ -135,15 +166,17 @@ class Cluster:
         return self._ask("where its partitions end", lambda: self._offsets(partitions, OffsetSpec.latest()))
 
     def standing(self, partitions: Sequence[Partition], seconds: float) -> Standing:
-        """Ends from one question that waits `seconds` at most; none, and the reason, where nobody answers."""
-        try:
-            # asked first, so that it is never beyond the end
-            readable = self._offsets(partitions, OffsetSpec.latest(), seconds, IsolationLevel.READ_COMMITTED)
-            ends = self._offsets(partitions, OffsetSpec.latest(), seconds)
-        except KafkaException as error:
-            return Standing({}, {}, self.connection.why(reason_of(error)))
-        self.connection.answered()
-        return Standing(ends, readable, "")
+        """Ends from one question that waits `seconds` at most: of those partitions whose leaders answer, with the reason why
+        the others do not."""
+        # asked first, so that it is never beyond the end
+        readable, _ = self._answered(partitions, OffsetSpec.latest(), seconds, IsolationLevel.READ_COMMITTED)
+        ends, silent = self._answered(partitions, OffsetSpec.latest(), seconds)
+        if not silent:
+            self.connection.answered()
+            return Standing(ends, readable, "")
+        reason = self.connection.why(reason_of(next(iter(silent.values()))))
+        named = ", ".join(f"{topic}/{number}" for topic, number in sorted(silent)[:MOST_NAMED])
+        return Standing(ends, readable, f"{named}: {reason}" if ends else reason)
 
     def settings(self, topic: str) -> dict[str, str]:
         """A topic's settings, the cluster's defaults included."""
@@ -176,21 +209,44 @@ class Cluster:
         self,
         partitions: Sequence[Partition],
         spec: OffsetSpec,
-        seconds: float = 5.0,
-        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
     ) -> dict[Partition, int]:
+        """Of all these partitions, or KafkaException."""
+        offsets, silent = self._answered(partitions, spec, 5.0)
+        for error in silent.values():
+            raise error
+        return offsets
+
+    def _answered(
+        self,
+        partitions: Sequence[Partition],
+        spec: OffsetSpec,
+        seconds: float,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> tuple[dict[Partition, int], dict[Partition, KafkaException]]:
+        """What was answered, and for which partitions nothing was."""
         self._admin.poll(0)  # only here does this client tell error_cb what it has met
         futures = self._admin.list_offsets(
             {TopicPartition(*partition): spec for partition in partitions},
             isolation_level=isolation,
             request_timeout=seconds,
         )
-        try:
-            return {Partition(asked.topic, asked.partition): future.result().offset for asked, future in futures.items()}
-        except KafkaException as error:
-            if reason_of(error).code() in _OTHER_LEADER:  # the client goes on asking with what it knows of the leader
+        offsets, silent = {}, {}
+        for asked, future in futures.items():
+            partition = Partition(asked.topic, asked.partition)
+            try:
+                offset = future.result().offset
+            except KafkaException as error:
+                silent[partition] = error
+            else:
+                # where its leader is away and others answer, the client gives -1001 and no error
+                if offset >= 0:
+                    offsets[partition] = offset
+                else:
+                    silent[partition] = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        if any(reason_of(error).code() in _OTHER_LEADER for error in silent.values()):
+            with contextlib.suppress(KafkaException):  # the client goes on asking with what it knows of the leader
                 self._admin.list_topics(timeout=1)
-            raise
+        return offsets, silent
 
     def _ask(self, what: str, question: Callable[[], Answer]) -> Answer:
         deadline = time.monotonic() + self.options.connect_seconds
@@ -202,7 +258,8 @@ class Cluster:
                 reason = reason_of(error)
                 lasting = reason.code() in LASTING or self.connection.lasting is not None
                 if lasting or time.monotonic() > deadline:
-                    raise SourceError(
+                    kind = UnreachableError if not lasting and reason.code() in AWAY else SourceError
+                    raise kind(
                         f"Kafka at {self.options.bootstrap_servers} was asked for {what} and did not answer: "
                         f"{self.connection.why(reason)}"
                     ) from error

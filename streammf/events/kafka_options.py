@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from streammf.errors import ConfigurationError
+from streammf.events.reading import ReadingOptions
 
 _NO_GROUP: Final = "one trainer reads all partitions; there is no group to be a member of"
 _POSITIONS: Final = "positions live in the store, in one transaction with what was learned"
@@ -38,7 +39,7 @@ REFUSED: Final = {
 }
 
 
-class KafkaOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class KafkaOptions(ReadingOptions, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where the topics are and how they are reached."""
 
     bootstrap_servers: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1:9092"
@@ -47,7 +48,7 @@ class KafkaOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     """The topics to read, all partitions of each; the one to write where there is one."""
     group_id: Annotated[str, msgspec.Meta(min_length=1)] = "streammf"
     """The group under which positions are shown to Kafka's own lag tools. They are never read back."""
-    properties: dict[str, str] = {}
+    properties: dict[str, str] = msgspec.field(default_factory=dict)
     """Any other librdkafka property by its own name, e.g. `security.protocol` or `sasl.password`."""
     connect_seconds: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     """s: how long opening, and any question to the cluster while opening, may take."""

@@ -19,9 +19,10 @@ import msgspec
 
 from streammf.errors import DataLossError, SourceError
 from streammf.events.log_folder import CHUNK_BYTES, LogFolder
+from streammf.events.reading import ReadingOptions
 from streammf.events.records import PlainRecords, one_partition
 from streammf.events.segment import MOST_RECORD_BYTES, Scanned, pack, scan
-from streammf.events.source import Partition, Standing
+from streammf.events.source import Bounds, Partition, Standing
 
 DEFAULT_SEGMENT_MIB: Final = 64
 #: A sink that collected so many bytes flushes by itself.
@@ -31,7 +32,7 @@ _SHORTEST_PAUSE: Final = 0.00025
 _LONGEST_PAUSE: Final = 0.004
 
 
-class LogOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class LogOptions(ReadingOptions, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where the embedded log is."""
 
     path: str = "streammf-data/log"
@@ -45,6 +46,7 @@ class LogSource:
 
     def __init__(self, folder: Path) -> None:
         self._folder = LogFolder(folder, create=False)
+        self._id = self._folder.read_id()
         self._partition = Partition(folder.resolve().name, 0)
         self.partitions: tuple[Partition, ...] = (self._partition,)
         self._file: int | None = None
@@ -59,6 +61,15 @@ class LogSource:
     def topic_ids(self) -> dict[str, str]:
         """Read anew each time: a folder that was replaced is another log."""
         return {self._partition.topic: self._folder.read_id()}
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        """From the first segment to what is durable."""
+        return {self._partition: Bounds(self._folder.segments()[0], self._folder.end().next)}
+
+    def check(self) -> None:
+        """By the log's id, as it was when the log was opened."""
+        if self._folder.read_id() != self._id:
+            raise DataLossError(f"the log {self._folder.path} was replaced by another one")
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read on from the position; without one from the log's start."""

@@ -21,15 +21,23 @@ class Partition(NamedTuple):
     number: int
 
 
+class Bounds(NamedTuple):
+    """What a partition holds: the offsets from `first` on, up to and without `end`."""
+
+    first: int
+    end: int
+
+
 class Standing(NamedTuple):
     """How a log stands, as far as it is known."""
 
     ends: Mapping[Partition, int]
-    """The next offset that will be written to each partition, open transactions included."""
+    """The next offset that will be written to each partition, open transactions included; the last known one where some of
+    the log is away."""
     readable: Mapping[Partition, int]
     """Up to where each can be read: an open transaction stops readers before it, and they are not caught up then."""
     trouble: str
-    """Why the log cannot be reached at the moment; empty where it can."""
+    """Why the log, or some of it, cannot be reached at the moment; empty where it can."""
 
 
 class Records(Protocol):
@@ -71,10 +79,23 @@ class Source(Protocol):
     """An ordered, replayable log of events."""
 
     partitions: tuple[Partition, ...]
-    """All partitions, in an order that does not change while the source is open."""
+    """All partitions, in an order that does not change while the source is open. `poll` may add new ones at the end; these
+    are read from their beginning."""
 
     def topic_ids(self) -> dict[str, str]:
         """The identity of each topic: another id under the same name is another log, and positions in it mean nothing."""
+        ...
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        """What each partition holds; asks the log. Raises SourceError."""
+        ...
+
+    def check(self) -> None:
+        """Raise DataLossError where another log stands under this one's name by now. From any thread; takes seconds at most.
+
+        Called after a poll and before what it delivered becomes durable, it proves that the events are this log's. A log that
+        cannot be reached is not an error here.
+        """
         ...
 
     def seek(self, positions: Mapping[Partition, int]) -> None:

@@ -14,11 +14,12 @@ from streammf.errors import ConfigurationError
 from streammf.events.files import FileSource
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.log import LogOptions, LogSink, LogSource
+from streammf.events.reading import ReadingOptions
 from streammf.events.source import Sink, Source
 from streammf.operations.configuration import Configuration
 
 
-class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileOptions(ReadingOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of events, read to its end."""
 
     path: Annotated[str, msgspec.Meta(min_length=1)] = "events.csv"
@@ -52,6 +53,12 @@ def open_sink(configuration: Configuration) -> Sink:
         case _:
             options = configuration.of(LogOptions)
             return LogSink(Path(options.path), create=True, segment_bytes=options.segment_mib << 20)
+
+
+def accepts_loss(configuration: Configuration) -> bool:
+    """Whether the log may have lost events: source.on_data_loss."""
+    kinds: dict[str, type[ReadingOptions]] = {"kafka": KafkaOptions, "file": FileOptions, "log": LogOptions}
+    return configuration.of(kinds[configuration.kind("source")]).on_data_loss == "accept"
 
 
 def named(configuration: Configuration) -> str:

@@ -3,7 +3,8 @@
 Rules of this file:
 1. What fails fast comes first: settings, store, log; then kernels are compiled, and only then memory is taken.
 2. SIGTERM and SIGINT ask the loop to stop, which commits the last batch; the process ends by itself.
-3. What it is doing instead of learning, and why it ended, stands in its note, for who is asked whether it is ready.
+3. A log that is out of reach is waited for once it was learned from; the first time, an error names it soon.
+4. What it is doing instead of learning, and why it ended, stands in its note, for who is asked whether it is ready.
 """
 
 import gc
@@ -17,12 +18,13 @@ from typing import Final
 
 from streammf.counters.block import Block
 from streammf.counters.slot import FOLDER, Slot, take
-from streammf.errors import StoreBusyError, StreamMFError
+from streammf.errors import DataLossError, StoreBusyError, StreamMFError, UnreachableError
+from streammf.events.source import Source
 from streammf.learning import compiling
 from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import Configuration
 from streammf.operations.readiness import TRAINER
-from streammf.operations.sources import named, open_source
+from streammf.operations.sources import accepts_loss, named, open_source
 from streammf.operations.telemetry import TRAINERS, telemetry_of
 from streammf.state.live import LiveWriter
 from streammf.state.options import LiveOptions, StoreOptions, live_path
@@ -32,6 +34,7 @@ from streammf.trainer import note
 from streammf.trainer.counting import families
 from streammf.trainer.keeper import Keeper
 from streammf.trainer.loop import Trainer
+from streammf.trainer.losses import REMEDY
 from streammf.trainer.note import Note
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.quality import quality_families
@@ -68,12 +71,13 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         asked_at = open_parts.enter_context(telemetry_of(configuration, TRAINERS, block))
         open_parts.enter_context(_reason_noted(block))
         note.write(block, Note(doing="the trainer opens the log"))
-        source = open_parts.enter_context(closing(open_source(configuration)))
+        source = open_parts.enter_context(closing(_opened(configuration, store, block)))
         note.write(block, Note(doing="the trainer compiles its kernels"))
         compiling.ready(learning.part, report=compiled)
         note.write(block, Note(doing="the trainer reads back what it had learned"))
         writer = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
-        trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block)
+        accept = accepts_loss(configuration)
+        trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block, accept_loss=accept)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         open_parts.enter_context(keeper)
@@ -81,6 +85,18 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         where = f"{named(configuration)}, store {store_options.path}, live memory {base}{asked_at}"
         trainer.run(stop, lambda: ready(f"{trainer.events:,} events learned from {where}"))
         return trainer.events
+
+
+def _opened(configuration: Configuration, store: Store, block: Block) -> Source:
+    """The log. Whoever has learned from it knows that the settings are right, and waits for as long as it is away."""
+    while True:
+        try:
+            return open_source(configuration)
+        except UnreachableError as error:
+            meta = store.meta()
+            if meta is None or not meta.positions:
+                raise
+            note.write(block, Note(doing="the trainer waits for the log", trouble=str(error)))
 
 
 def _slot(base: Path, learning: LearningOptions) -> Slot:
@@ -100,6 +116,10 @@ def _reason_noted(block: Block) -> Iterator[None]:
     """The trainer's last word, for as long as there is no successor."""
     try:
         yield
+    except DataLossError as error:
+        said = f"{error}; {REMEDY}"
+        note.write(block, Note(doing=f"the trainer has ended: {said}"))
+        raise DataLossError(said) from error
     except StreamMFError as error:
         note.write(block, Note(doing=f"the trainer has ended: {error}"))
         raise

@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,6 +18,8 @@ from streammf.state.records import BlockLayout
 
 #: Rises with every change that an older release could not read.
 FORMAT: Final = 1
+#: Accepted losses that are kept.
+MOST_LOSSES: Final = 1000
 #: The topic id of a position that stands in no log: events handed to the library by a caller.
 NO_LOG: Final = ""
 
@@ -31,6 +33,32 @@ class Position(NamedTuple):
     """The next offset to read."""
     topic_id: str
     """Another id under the same name is another log, in which `next` means nothing."""
+
+
+LossReason = Literal["expired", "truncated", "recreated", "gone", "late"]
+"""How a log can fail a stored position: it begins after it, ends before it, is another log under the same name, has no such
+partition; or a partition that was added had lost its beginning before it was met."""
+
+
+class Loss(NamedTuple):
+    """What a log had lost of what was still to be learned, and was accepted."""
+
+    topic: str
+    partition: int
+    reason: LossReason
+    position: int
+    """The next offset to read, as it was stored."""
+    resumed: int
+    """The next offset to read since."""
+    events: int
+    """How many events it is about, as far as can be told; of a log made anew, those that it held then."""
+    topic_id: str
+    """Of the log that the position was taken from."""
+
+    @classmethod
+    def of(cls, position: Position, reason: LossReason, resumed: int, events: int) -> "Loss":
+        """The loss of a stored position."""
+        return cls(position.topic, position.partition, reason, position.next, resumed, events, position.topic_id)
 
 
 class Meta(msgspec.Struct, kw_only=True, frozen=True):
@@ -48,6 +76,8 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     positions: list[Position]
     events: int
     """Events applied."""
+    losses: list[Loss] = []
+    """Losses of the log that were accepted, the newest last."""
     rejected: int = 0
     """Records rejected so far; the newest of them are kept."""
     commit: int = 0

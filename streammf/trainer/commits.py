@@ -6,6 +6,7 @@ Rules of this file:
    is done.
 2. The copy is taken between two batches by the learner's thread; writing it is the committer thread's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
+4. Before a commit the log is asked whether it is still the one that was opened: what came from another one is not written.
 """
 
 import time
@@ -35,7 +36,17 @@ BUSY: Final = 0.01
 class Commits:
     """The commits of one trainer."""
 
-    def __init__(self, store: Store, model: Model, meta: Meta, options: TrainerOptions, counters: TrainerCounters) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        meta: Meta,
+        options: TrainerOptions,
+        counters: TrainerCounters,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check`: raises where nothing may be committed any more."""
+        self._check = check
         self.meta = meta
         """As last committed."""
         self.at = 0.0
@@ -73,11 +84,11 @@ class Commits:
             self._begin(positions(), rejected)
         return done
 
-    def finish(self, positions: list[Position], rejected: list[Rejected]) -> None:
-        """Make everything applied so far durable, and return when it is."""
+    def finish(self, positions: list[Position], rejected: list[Rejected], *, always: bool = False) -> None:
+        """Make everything applied so far durable, and return when it is. Always: even where nothing was applied."""
         if self._writing is not None:
             self._take_in()
-        self._begin(positions, rejected)
+        self._begin(positions, rejected, always=always)
         if self._writing is not None:
             self._take_in()
 
@@ -92,8 +103,8 @@ class Commits:
             or self._copier.size() >= MOST_COPIED
         )
 
-    def _begin(self, positions: Sequence[Position], rejected: list[Rejected]) -> None:
-        if list(positions) == self._taken.positions and self._taken.commit:
+    def _begin(self, positions: Sequence[Position], rejected: list[Rejected], *, always: bool = False) -> None:
+        if list(positions) == self._taken.positions and self._taken.commit and not always:
             return
         began = time.perf_counter()
         changes = self._copier.take()
@@ -112,6 +123,7 @@ class Commits:
 
     def _write(self, changes: Changes, meta: Meta, rejected: tuple[Rejected, ...], order: Runs) -> Meta:
         """The committer thread's work."""
+        self._check()
         began = time.perf_counter()
         written = self._store.commit(changes, meta, rejected, order.tobytes())
         self._counters.commit_write_seconds.observe(time.perf_counter() - began)

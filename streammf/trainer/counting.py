@@ -7,13 +7,14 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.counters.block import OWN, SECONDS, Block, Counter, Family
 from streammf.events.event import REASONS, Rejected
+from streammf.state.meta import Loss, LossReason
 
 BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
 #: Seconds; from what a click may take at best to what a backlog takes.
@@ -22,6 +23,7 @@ AGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 #: What became of a snapshot.
 SNAPSHOTS: Final = ("written", "failed")
 
+LOSSES: Final[tuple[str, ...]] = get_args(LossReason)
 #: Seconds that an age counts as at most: the years of a replayed log would drown the sum.
 OLDEST: Final = 86_400.0
 
@@ -38,6 +40,13 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
             {"type": tuple(types), "outcome": outcomes},
         ),
         Family("rejected_total", "counter", "Records set aside, by reason.", {"reason": REASONS}),
+        Family("accepted_losses_total", "counter", "Partitions of which a loss of events was accepted.", {"reason": LOSSES}),
+        Family(
+            "lost_events_total",
+            "counter",
+            "Events that an accepted loss was about, as far as they can be counted; recreated: those of the new log.",
+            {"reason": LOSSES},
+        ),
         Family("batch_events", "histogram", "Events of a batch, those that are set aside included.", buckets=BATCHES),
         Family("decode_seconds", "histogram", "Decoding and checking one batch.", buckets=SECONDS),
         Family("learn_seconds", "histogram", "Applying one batch to the model, new ids included.", buckets=SECONDS),
@@ -79,6 +88,10 @@ class TrainerCounters:
         names = tuple(types)
         self._applied = [block.counter("events_total", name, "applied") for name in names]
         self._again = [block.counter("events_total", name, "already_applied") for name in names]
+        self._losses = {
+            reason: (block.counter("accepted_losses_total", reason), block.counter("lost_events_total", reason))
+            for reason in LOSSES
+        }
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
 
     def applied(self, kinds: NDArray[np.uint16]) -> None:
@@ -93,6 +106,13 @@ class TrainerCounters:
         """These were set aside."""
         for record in records:
             self._rejected[record.reason].add()
+
+    def accepted(self, losses: Sequence[Loss]) -> None:
+        """These losses are in the store, as accepted."""
+        for loss in losses:
+            times, events = self._losses[loss.reason]
+            times.add()
+            events.add(loss.events)
 
     def visible(self, times: NDArray[np.int64], now: float) -> None:
         """Events of these times (ms since the epoch) can be seen by queries since `now` (wall clock, s)."""

@@ -70,6 +70,10 @@ class Decoder:
         self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)
         self._usual = self._types.index(USUAL) if USUAL in self._types else -1
 
+    def meet(self, partitions: Sequence[Partition]) -> None:
+        """The source has more partitions now."""
+        self._partitions = partitions
+
     def decode(self, records: Records) -> Decoded:
         """The events of a batch as columns, and what is not an event."""
         values = records.values

@@ -8,6 +8,7 @@ Rules of this file:
    error nothing is, for the last commit is good.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,18 +26,21 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.header import Header
 from streammf.state.live import LiveWriter
-from streammf.state.meta import first_meta, require_settings
+from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
 from streammf.state.model import Model
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
 from streammf.trainer.decoding import Decoder
+from streammf.trainer.losses import settle, words
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
 from streammf.trainer.quality import Quality, quality_families
 from streammf.trainer.reader import Reader, Ready
 from streammf.trainer.watcher import Watcher
+
+log: Final = logging.getLogger(__name__)
 
 #: Seconds; a header that is older means that nobody trains.
 HEARTBEAT: Final = 1.0
@@ -55,8 +59,10 @@ class Trainer:
         learning: LearningOptions,
         options: TrainerOptions,
         block: Block | None = None,
+        *,
+        accept_loss: bool = False,
     ) -> None:
-        """`block`: of `counting.families` and `quality_families`, where others read what is counted."""
+        """`block`: of `counting.families` and `quality_families`, where others read what is counted. `accept_loss`: see losses.py."""
         self._source = source
         block = block or Block.private((*families(learning.types), *quality_families(learning)))
         self._counters = TrainerCounters(block, learning.types)
@@ -74,10 +80,11 @@ class Trainer:
             require_settings(meta, learning.objective, learning.seed, learning.dimensions)
             recover(store, live.memory, live.users, live.items)
             reach("start.recovered")
+        self._losses = settle(source, meta.positions, meta.losses, accept_loss)
         self._progress = Progress(source, meta.positions)
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
-        meta = msgspec.structs.replace(meta, options=plain)
-        self._commits = Commits(store, self._model, meta, options, self._counters)
+        meta = msgspec.structs.replace(meta, options=plain, losses=[*meta.losses, *self._losses][-MOST_LOSSES:])
+        self._commits = Commits(store, self._model, meta, options, self._counters, source.check)
         self._reader = Reader(source, self._prepare, options.batch, options.idle_seconds)
         self._set_aside = meta.rejected
         self._published = 0.0
@@ -99,6 +106,7 @@ class Trainer:
         """
         watcher = Watcher(self._source, self._counters.block, self._clocks)
         try:
+            self._accept()
             self._publish()
             started()
             self._reader.start()
@@ -126,14 +134,24 @@ class Trainer:
                 self._publish()  # before anything is copied for a commit: who asks need not wait for that
                 self._counters.visible(batch.columns.times, time.time())
             if self._commits.step(self._progress.stored, self._rejected):
-                self._source.advise({Partition(p.topic, p.partition): p.next for p in self._commits.meta.positions})
+                self._advise()
                 reach("source.advised")
                 self._publish()
             elif time.monotonic() - self._published > HEARTBEAT:
                 self._publish()
 
+    def _accept(self) -> None:
+        """Make durable, before anything is read, that losses were accepted."""
+        if self._losses:
+            self._commits.finish(self._progress.stored(), self._rejected, always=True)
+            self._counters.accepted(self._losses)
+            for loss in self._losses:
+                log.warning("accepted: %s", words(loss))
+
     def _prepare(self, records: Records) -> Ready:
         """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
+        if self._progress.meet(self._source.partitions):
+            self._decoder.meet(self._source.partitions)
         began = time.perf_counter()
         model = self._model
         decoded = self._decoder.decode(records)
@@ -152,6 +170,8 @@ class Trainer:
         columns = batch.columns
         self._rejected += columns.rejected
         self._set_aside += len(columns.rejected)
+        if unmet := self._progress.unmet(batch.positions):
+            self._live.memory.add_rows(Axis.PARTITION, np.zeros(unmet, np.uint64))
         began = time.perf_counter()
         self._model.admit(batch.events)
         reach("learner.admitted")
@@ -168,8 +188,8 @@ class Trainer:
 
     def _clocks(self) -> Mapping[Partition, int]:
         """The largest event time applied from each partition, ms since the epoch."""
-        clocks = self._live.memory.state.partitions.clock[: len(self._progress.next)].tolist()
-        return dict(zip(self._progress.next, clocks, strict=True))
+        partitions = list(self._progress.next)  # at once: the learner may be adding one
+        return dict(zip(partitions, self._live.memory.state.partitions.clock[: len(partitions)].tolist(), strict=True))
 
     def _publish(self) -> None:
         began = time.perf_counter()
@@ -190,4 +210,8 @@ class Trainer:
 
     def _finish(self) -> None:
         self._commits.finish(self._progress.stored(), self._rejected)
+        self._advise()
         self._publish()
+
+    def _advise(self) -> None:
+        self._source.advise({Partition(p.topic, p.partition): p.next for p in self._commits.meta.positions})

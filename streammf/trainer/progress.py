@@ -4,7 +4,7 @@ Rules of this file:
 1. A position is the next offset. It only rises.
 2. An event whose offset is below its partition's position was applied before: it is dropped, whoever delivered it again.
 3. What was read and what was learned are counted apart: the reader is ahead, and uses nothing that `advance` changes.
-4. A position counts only in the log that it was taken from: another topic id is data loss, never a new beginning.
+4. A position counts only in the log that it was taken from: see losses.py, which has settled that before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streammf.errors import DataLossError
 from streammf.events.source import Partition, Source
-from streammf.state.meta import NO_LOG, Position
+from streammf.state.meta import Position
 from streammf.trainer.decoding import Decoded
 from streammf.trainer.order import Runs, runs
 
@@ -23,26 +23,40 @@ class Progress:
     """The positions of one trainer, in the order of the rows of the table `partitions`."""
 
     def __init__(self, source: Source, stored: Sequence[Position]) -> None:
-        """Seek `source` to the stored positions. Raises DataLossError where it is not the log that they were taken from."""
-        self._topic_ids = source.topic_ids()
+        """`source` stands where it is to be read on from: losses.settle."""
         known = {Partition(p.topic, p.partition): p for p in stored}
-        in_a_log = {partition: position for partition, position in known.items() if position.topic_id != NO_LOG}
-        for partition, position in in_a_log.items():
-            self._require_same_log(partition, position, source)
-        source.seek({partition: position.next for partition, position in in_a_log.items()})
         self.met = len(known)
         """Partitions that the store knew before."""
         self.next = {partition: position.next for partition, position in known.items()}
         """The next offset of each; the n-th is row n of the table `partitions`."""
         for partition, offset in source.positions().items():
             self.next[partition] = offset
-        self._topic_ids |= {p.topic: p.topic_id for p in stored if p.topic_id == NO_LOG}
-        row_of = {partition: row for row, partition in enumerate(self.next)}
+        self._ids_now = source.topic_ids()
+        self._ids = {partition: position.topic_id for partition, position in known.items()}
+        self._ids |= {partition: self._ids_now[partition.topic] for partition in source.partitions}
+        self._row_of = {partition: row for row, partition in enumerate(self.next)}
         self._partitions = source.partitions
-        self._rows = np.array([row_of[partition] for partition in source.partitions], np.int32)
+        self._rows = np.array([self._row_of[partition] for partition in source.partitions], np.int32)
         self._read = np.array([self.next[partition] for partition in source.partitions], np.int64)
         self.dropped = 0
         """Events that came again and were dropped."""
+
+    def meet(self, partitions: tuple[Partition, ...]) -> bool:
+        """Whether the source has more partitions than before; they have rows then. For the thread that reads.
+
+        That thread hands their positions on with the next batch, and `advance` learns of them from it.
+        """
+        added = partitions[len(self._partitions) :]
+        if not added:
+            return False
+        if back := [f"{topic}/{number}" for topic, number in added if (topic, number) in self._row_of]:
+            raise DataLossError(f"{', '.join(back)}, which had gone, is there again: the next start says what that means")
+        self._row_of |= {partition: len(self._row_of) + n for n, partition in enumerate(added)}
+        self._ids |= {partition: self._ids_now[partition.topic] for partition in added}
+        self._rows = np.append(self._rows, np.array([self._row_of[partition] for partition in added], np.int32))
+        self._read = np.append(self._read, np.zeros(len(added), np.int64))
+        self._partitions = partitions
+        return True
 
     def rows(self, partitions: NDArray[np.int32]) -> NDArray[np.int32]:
         """Rows of the table `partitions` for indices into the source's partitions."""
@@ -81,23 +95,15 @@ class Progress:
         self.dropped += len(fresh) - int(np.count_nonzero(fresh))
         return fresh
 
+    def unmet(self, positions: Mapping[Partition, int]) -> int:
+        """How many of these partitions have no row of the table `partitions` yet."""
+        return sum(partition not in self.next for partition in positions)
+
     def advance(self, positions: Mapping[Partition, int]) -> None:
         """A batch that ends at these positions was applied."""
         for partition, position in positions.items():
-            self.next[partition] = max(position, self.next[partition])
+            self.next[partition] = max(position, self.next.get(partition, 0))
 
     def stored(self) -> list[Position]:
         """As the store keeps them."""
-        return [Position(p.topic, p.number, offset, self._topic_ids[p.topic]) for p, offset in self.next.items()]
-
-    def _require_same_log(self, partition: Partition, position: Position, source: Source) -> None:
-        if partition not in source.partitions:
-            raise DataLossError(
-                f"the store has learned from {partition.topic}/{partition.number}, which the source does not have: "
-                "set the source back, or set store.path to another folder to begin anew"
-            )
-        if self._topic_ids[partition.topic] != position.topic_id:
-            raise DataLossError(
-                f"{partition.topic} is not the log that the store has learned from, up to offset {position.next:,} of "
-                f"partition {partition.number}: it was made anew under the same name; set store.path to another folder"
-            )
+        return [Position(p.topic, p.number, offset, self._ids[p]) for p, offset in self.next.items()]

@@ -32,8 +32,9 @@ def rows() -> Iterator[str]:
 
 def described(options: type[msgspec.Struct]) -> dict[str, str]:
     """Field → its docstring, on one line."""
+    bases = [base for base in options.__bases__ if base is not msgspec.Struct]
     body = next(node for node in ast.parse(inspect.getsource(options)).body if isinstance(node, ast.ClassDef)).body
-    found = {}
+    found = {field: text for base in bases for field, text in described(base).items()}
     for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             found[field.target.id] = " ".join(ast.literal_eval(text.value).split())

@@ -7,7 +7,7 @@ import numpy as np
 from streammf.events.codec import encode_json
 from streammf.events.event import Event
 from streammf.events.records import PlainRecords
-from streammf.events.source import Partition, Records, Standing
+from streammf.events.source import Bounds, Partition, Records, Standing
 
 LOG = Partition("listed", 0)
 
@@ -26,6 +26,12 @@ class ListedSource:
 
     def topic_ids(self) -> dict[str, str]:
         return {LOG.topic: self._topic_id}
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        return {LOG: Bounds(0, len(self._events))}
+
+    def check(self) -> None:
+        pass
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         self._next = positions.get(LOG, 0)
