@@ -323,6 +323,7 @@ class KafkaSource:
                 continue
             partition = Partition(message.topic() or "", message.partition() or 0)
             if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                self.check()  # it may be another log
                 raise DataLossError(self._loss_while_running(partition, error))
             raise SourceError(f"{partition.topic}/{partition.number} cannot be read: {error.str()}")
         return [message for message in messages if message.error() is None]

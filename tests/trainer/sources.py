@@ -16,6 +16,8 @@ class ListedSource:
     """Delivers a list, at most `most` at a time; an exception in the list is raised in its place."""
 
     def __init__(self, events: Sequence[Event | bytes | Exception], most: int = 1_000_000, topic_id: str = "one") -> None:
+        self.log = LOG
+        """The partition that it stands for."""
         self.partitions: tuple[Partition, ...] = (LOG,)
         self._events = events
         self._most = most
@@ -25,16 +27,16 @@ class ListedSource:
         """What the trainer said is durable."""
 
     def topic_ids(self) -> dict[str, str]:
-        return {LOG.topic: self._topic_id}
+        return {self.log.topic: self._topic_id}
 
     def bounds(self) -> dict[Partition, Bounds]:
-        return {LOG: Bounds(0, len(self._events))}
+        return {self.log: Bounds(0, len(self._events))}
 
     def check(self) -> None:
         pass
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
-        self._next = positions.get(LOG, 0)
+        self._next = positions.get(self.log, 0)
 
     def rewind(self, to: int) -> None:
         """What a faulty client does behind our back."""
@@ -55,22 +57,22 @@ class ListedSource:
             values=batch,
             partitions=np.zeros(len(batch), np.int32),
             offsets=np.arange(first, self._next),
-            positions={LOG: self._next},
+            positions={self.log: self._next},
             timestamps=[1_700_000_000_000] * len(batch),
             keys=[None] * len(batch),
         )
 
     def positions(self) -> dict[Partition, int]:
-        return {LOG: self._next}
+        return {self.log: self._next}
 
     def ends(self) -> dict[Partition, int]:
-        return {LOG: len(self._events)}
+        return {self.log: len(self._events)}
 
     def standing(self) -> Standing:
         return Standing(self.ends(), self.ends(), "")
 
     def advise(self, positions: Mapping[Partition, int]) -> None:
-        self.advised.append(positions[LOG])
+        self.advised.append(positions[self.log])
 
     @property
     def exhausted(self) -> bool:

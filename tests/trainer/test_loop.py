@@ -32,13 +32,15 @@ def train(
     source: ListedSource,
     learning: LearningOptions = LEARNING,
     options: TrainerOptions = OPTIONS,
+    *,
+    accept_loss: bool = False,
 ) -> Trainer:
     """Learn the source to its end, into the store and the live memory of `folder`."""
     with (
         closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
         closing(LiveWriter(folder / "live", learning, LIMITS)) as live,
     ):
-        trainer = Trainer(source, store, live, learning, options)
+        trainer = Trainer(source, store, live, learning, options, accept_loss=accept_loss)
         trainer.run(threading.Event())
         return trainer
 
