@@ -12,6 +12,7 @@ Rules of this file:
 """
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ from streammf.events.kafka_sink import KafkaSink, create_topic
 from streammf.events.source import Bounds, Partition, Standing
 
 __all__ = ["KafkaOptions", "KafkaRecords", "KafkaSink", "KafkaSource", "create_topic"]
+
+log: Final = logging.getLogger(__name__)
 
 #: Defaults of ours that a property may change.
 _DEFAULTS: Final = {
@@ -118,6 +121,10 @@ class KafkaSource:
         self._cluster = Cluster(options)
         self.partitions = self._cluster.partitions(options.topics)
         self._ids = self._cluster.topic_ids(options.topics)
+        for topic in filter(self._cluster.is_compacted, options.topics):
+            log.warning(
+                "topic %s is compacted: of each key only the last event is kept, the others may never be learned", topic
+            )
         self._replaced = ""
         """Why this is no longer the log that was opened."""
         self._added: dict[Partition, int] = {}

@@ -181,12 +181,13 @@ class Cluster:
     def settings(self, topic: str) -> dict[str, str]:
         """A topic's settings, the cluster's defaults included."""
 
-        def ask() -> dict[str, str]:
-            resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-            (future,) = self._admin.describe_configs([resource], request_timeout=5).values()
-            return {name: entry.value for name, entry in future.result().items()}
+        return self._ask(f"the settings of topic {topic}", lambda: self._settings(topic))
 
-        return self._ask(f"the settings of topic {topic}", ask)
+    def is_compacted(self, topic: str) -> bool:
+        """Whether the topic keeps only the last record of a key; False too where nobody may or does say."""
+        with contextlib.suppress(KafkaException):
+            return "compact" in self._settings(topic).get("cleanup.policy", "")
+        return False
 
     def create_topic(self, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
         """Create a topic and wait until it can be used. False: it was there already, and is left as it is."""
@@ -204,6 +205,11 @@ class Cluster:
         self.topic_ids([name])
         self.beginnings(self.partitions([name]))
         return True
+
+    def _settings(self, topic: str) -> dict[str, str]:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        (future,) = self._admin.describe_configs([resource], request_timeout=5).values()
+        return {name: entry.value for name, entry in future.result().items()}
 
     def _offsets(
         self,

@@ -14,7 +14,9 @@ import msgspec
 from msgspec import inspect
 
 #: Names of settings whose values are not shown: sasl.password, ssl.key.pem, sasl.jaas.config ...
-_SECRET: Final = re.compile(r"password|secret|\bkey\b|_key\b|jaas|token", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"password|passphrase|secret|\bkey\b|_key\b|jaas|token|oauthbearer\.(?:config|extensions)", re.IGNORECASE
+)
 HIDDEN: Final = "***"
 
 

@@ -71,8 +71,8 @@ def words(loss: Loss) -> str:
         case "recreated":
             return (
                 f"{name} is not the log that the store has learned from, up to offset {at}: it was made anew under the same "
-                f"name; what the old one held beyond is lost and cannot be counted, the {events} events of the new one would be "
-                "learned"
+                f"name; what the old one held beyond is lost and cannot be counted, the {events} events of the new one would "
+                "be learned"
             )
         case "gone":
             return f"the store has learned from {name}, up to offset {at}, which the source does not have"

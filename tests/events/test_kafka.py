@@ -226,6 +226,13 @@ def test_a_stored_position_of_a_partition_that_is_not_there_is_named(make: Calla
         maker.open().seek({Partition(maker.topic, 7): 3})
 
 
+def test_a_compacted_topic_is_warned_of(make: Callable[[int], KafkaMaker], caplog: pytest.LogCaptureFixture) -> None:
+    maker = make(1)
+    name = topic_with(maker, {"cleanup.policy": "compact"})
+    KafkaSource(KafkaOptions(bootstrap_servers=maker.options.bootstrap_servers, topics=[maker.topic, name])).close()
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [f"topic {name} is compacted"]
+
+
 def test_an_unknown_topic_is_named_with_those_that_exist(make: Callable[[int], KafkaMaker]) -> None:
     maker = make(1)
     wanted = maker.topic[:-1]

@@ -37,7 +37,7 @@ class Topic:
     def __init__(self, address: str, partitions: int = 1, name: str = "") -> None:
         self.name = name or f"faults-{uuid.uuid4().hex}"
         self.options = KafkaOptions(bootstrap_servers=address, topics=[self.name])
-        self._client = {"bootstrap.servers": address, "log_level": 2}
+        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": address, "log_level": 2}
         self.admin = AdminClient(self._client)
         self.create(partitions)
 
@@ -65,7 +65,7 @@ class Topic:
         producer = Producer({**self._client, "enable.idempotence": True})
         for event in events:
             value = encode_json(event)[:-1] + b',"pad":"' + b"-" * pad + b'"}'
-            producer.produce(self.name, value, event.user.encode(), partition, timestamp=event.ts)
+            producer.produce(self.name, value, event.user.encode(), partition, timestamp=event.ts or 0)
         assert producer.flush(60) == 0
 
     def source(self) -> KafkaSource:

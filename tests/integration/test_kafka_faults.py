@@ -155,7 +155,9 @@ def test_a_deleted_topic_is_the_trouble_that_is_told_and_nothing_is_lost_with_it
     assert meta_of(tmp_path).events == 30
 
 
-def test_a_partition_that_is_gone_stops_the_trainer_and_goes_on_where_it_was_when_it_is_back(kafka: str, tmp_path: Path) -> None:
+def test_a_partition_that_is_gone_stops_the_trainer_and_goes_on_where_it_was_when_it_is_back(
+    kafka: str, tmp_path: Path
+) -> None:
     one, other = Topic(kafka), Topic(kafka)
     one.write(events(20))
     other.write(events(30, 20))
@@ -242,7 +244,7 @@ def test_nothing_of_an_aborted_transaction_is_learned_and_markers_are_no_lag(kaf
     def transaction(prefix: str, count: int) -> None:
         producer.begin_transaction()
         for event in events(count, prefix=prefix):
-            producer.produce(topic.name, encode_json(event), event.user.encode(), timestamp=event.ts)
+            producer.produce(topic.name, encode_json(event), event.user.encode(), timestamp=event.ts or 0)
         producer.flush(20)
 
     with learning(tmp_path, topic.source()) as running:

@@ -34,7 +34,7 @@ def brokers() -> Iterator[MockBrokers]:
 def write(brokers: MockBrokers, partition: Partition, count: int, first: int = 0) -> None:
     producer = Producer({"bootstrap.servers": brokers.address, "log_level": 2})
     for event in events(count, first):
-        producer.produce(partition.topic, encode_json(event), partition=partition.number, timestamp=event.ts)
+        producer.produce(partition.topic, encode_json(event), partition=partition.number, timestamp=event.ts or 0)
     assert producer.flush(60) == 0
 
 

@@ -45,7 +45,10 @@ def test_the_nearest_word_is_named_and_all_where_none_is_near() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["sasl.password", "ssl.key.pem", "ssl.key.password", "sasl.jaas.config", "api_key", "client_secret", "TOKEN"],
+    [
+        *("sasl.password", "ssl.key.pem", "ssl.key.password", "sasl.jaas.config", "api_key", "client_secret", "TOKEN"),
+        *("sasl.oauthbearer.config", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.assertion.private.key.passphrase"),
+    ],
 )
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert is_secret(name)
