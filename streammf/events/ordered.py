@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streammf.errors import DataLossError
 from streammf.events.records import PlainRecords
-from streammf.events.source import Partition, Records, Source, Standing
+from streammf.events.source import Bounds, Partition, Records, Source, Standing
 
 #: Records asked for at once, and how long a poll of them may take, s. A log that is silent for so often has no more.
 AT_ONCE: Final = 10_000
@@ -89,6 +89,14 @@ class Ordered:
     def ends(self) -> dict[Partition, int]:
         """Where it stops."""
         return dict(self._ends)
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        """What of the log is read again."""
+        return {p: Bounds(bounds.first, self._ends.get(p, bounds.first)) for p, bounds in self._source.bounds().items()}
+
+    def check(self) -> None:
+        """As the log says."""
+        self._source.check()
 
     def standing(self) -> Standing:
         """Everything up to the ends can be read."""

@@ -62,7 +62,10 @@ class Trainer:
         *,
         accept_loss: bool = False,
     ) -> None:
-        """`block`: of `counting.families` and `quality_families`, where others read what is counted. `accept_loss`: see losses.py."""
+        """`block`: of `counting.families` and `quality_families`, where others read what is counted.
+
+        `accept_loss`: see losses.py.
+        """
         self._source = source
         block = block or Block.private((*families(learning.types), *quality_families(learning)))
         self._counters = TrainerCounters(block, learning.types)

@@ -38,6 +38,8 @@ class Progress:
         self._partitions = source.partitions
         self._rows = np.array([self._row_of[partition] for partition in source.partitions], np.int32)
         self._read = np.array([self.next[partition] for partition in source.partitions], np.int64)
+        self._alone = self.met == 1 or len(self._rows) == 1
+        """Nothing was noted of the order yet, and something may have been learned."""
         self.dropped = 0
         """Events that came again and were dropped."""
 
@@ -68,7 +70,11 @@ class Progress:
         if len(self._rows) == 1:
             return runs(partitions[:0], offsets[:0])
         fresh = offsets >= self._read[partitions]
-        return runs(self._rows[partitions[fresh]], offsets[fresh])
+        noted = runs(self._rows[partitions[fresh]], offsets[fresh])
+        if self._alone:  # what was learned while there was one partition is the first run of the order
+            self._alone = False
+            noted = np.concatenate((np.array([[0, self._read[np.argmin(self._rows)]]], np.int64), noted))
+        return noted
 
     def unread(self, columns: Decoded, positions: Mapping[Partition, int]) -> tuple[Decoded, NDArray[np.uint16]]:
         """What of a batch that ends at `positions` was not read before, and the kinds of the events that were.

@@ -9,7 +9,7 @@ import numpy as np
 from streammf.events.codec import encode_json
 from streammf.events.event import Event
 from streammf.events.records import PlainRecords
-from streammf.events.source import Partition, Records, Standing
+from streammf.events.source import Bounds, Partition, Records, Standing
 
 #: Seconds, where no commit comes.
 MOST_PATIENCE = 5.0
@@ -68,6 +68,12 @@ class PartitionedSource:
 
     def ends(self) -> dict[Partition, int]:
         return {partition: len(values) for partition, values in zip(self.partitions, self._values, strict=True)}
+
+    def bounds(self) -> dict[Partition, Bounds]:
+        return {partition: Bounds(0, end) for partition, end in self.ends().items()}
+
+    def check(self) -> None:
+        pass
 
     def standing(self) -> Standing:
         return Standing(self.ends(), self.ends(), "")
