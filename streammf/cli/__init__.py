@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "audit": "Learn the log again, and compare: nothing lost, nothing twice.",
     "snapshot": "Copy, restore, compare or fingerprint the store.",
     "doctor": "Read the whole store and say what is wrong with it.",
+    "quarantine": "List, show, requeue or drop the records that were set aside.",
     "config": "Show every setting and where it comes from.",
 }
 

@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -75,13 +75,15 @@ class KafkaSink:
             )
         _check_stamps(self.topic, settings, oldest - now, (oldest if newest is None else newest) - now)
 
-    def append(self, key: bytes, value: bytes, timestamp: int) -> None:
+    def append(self, key: bytes | None, value: bytes | None, timestamp: int, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Hand one record to the client, which sends it in the background. Waits while its queue is full."""
         if self._reason is not None:
             raise self._refusal()
         while True:
             try:
-                self._producer.produce(self.topic, value, key, timestamp=timestamp, on_delivery=self._delivered)
+                self._producer.produce(
+                    self.topic, value, key, timestamp=timestamp, headers=list(headers), on_delivery=self._delivered
+                )
             except BufferError:
                 self._producer.poll(_ROOM_SECONDS)
             except KafkaException as error:

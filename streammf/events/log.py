@@ -198,8 +198,9 @@ class LogSink:
         self._written: dict[Partition, int] = {}
         self._closed = False
 
-    def append(self, key: bytes, value: bytes, timestamp: int) -> None:
+    def append(self, key: bytes | None, value: bytes, timestamp: int) -> None:
         """Collect one record; now and then, flush."""
+        key = key or b""
         if len(key) + len(value) > MOST_RECORD_BYTES:
             raise SourceError(f"a record of {len(key) + len(value)} bytes: the log takes at most {MOST_RECORD_BYTES}")
         record = pack(key, value, timestamp)

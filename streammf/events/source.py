@@ -144,8 +144,11 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where events are written: the other end of a source."""
 
-    def append(self, key: bytes, value: bytes, timestamp: int) -> None:
-        """Hand over one record (timestamp: ms since the epoch). May wait where the log is slower than the caller."""
+    def append(self, key: bytes | None, value: bytes, timestamp: int) -> None:
+        """Hand over one record (timestamp: ms since the epoch). May wait where the log is slower than the caller.
+
+        key None: none. A log that knows no missing key takes an empty one.
+        """
         ...
 
     def flush(self) -> dict[Partition, int]:

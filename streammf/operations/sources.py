@@ -5,6 +5,7 @@ Rules of this file:
 2. Kafka's client is imported only where Kafka is chosen: it takes longer than everything else of a command.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,30 @@ def accepts_loss(configuration: Configuration) -> bool:
     """Whether the log may have lost events: source.on_data_loss."""
     kinds: dict[str, type[ReadingOptions]] = {"kafka": KafkaOptions, "file": FileOptions, "log": LogOptions}
     return configuration.of(kinds[configuration.kind("source")]).on_data_loss == "accept"
+
+
+def open_topic(configuration: Configuration, topic: str) -> tuple[Sink, Callable[[int, int], None]]:
+    """One topic of the same log, to write to; and what raises SourceError where records stamped from .. to (ms) would not stay.
+
+    Raises ConfigurationError where the log has no such topic, and what `open_sink` raises.
+    """
+    there = _topics(configuration)
+    if topic not in there:
+        raise ConfigurationError(f"the configured log has no topic {topic}, only {', '.join(there)}: set [source] to that log")
+    if configuration.kind("source") == "kafka":
+        from streammf.events.kafka_sink import KafkaSink  # noqa: PLC0415 - loads librdkafka
+
+        sink = KafkaSink(configuration.of(KafkaOptions), topic)
+        return sink, sink.check_retention
+    return open_sink(configuration), lambda _oldest, _newest: None
+
+
+def _topics(configuration: Configuration) -> list[str]:
+    """The names of the log's topics; a file is known by its content, and is not written to anyway."""
+    if configuration.kind("source") == "kafka":
+        return configuration.of(KafkaOptions).topics
+    open_sink(configuration).close()  # a file cannot be written to
+    return [Path(configuration.of(LogOptions).path).resolve().name]
 
 
 def named(configuration: Configuration) -> str:

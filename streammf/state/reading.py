@@ -18,7 +18,7 @@ from streammf.errors import StoreError
 from streammf.events.event import Rejected
 from streammf.learning.tables import Axis, Table
 from streammf.state.meta import Meta
-from streammf.state.quarantine import kept_aside
+from streammf.state.quarantine import kept_aside, read_sent
 from streammf.state.records import BlockLayout, IdChunk
 
 META: Final = b"meta"
@@ -88,10 +88,14 @@ class Reading:
         if following != count:
             raise self._damaged(f"{following:,} of {count:,} {axis.name.lower()} ids are there")
 
-    def quarantined(self) -> Iterator[tuple[int, Rejected]]:
-        """(number, record) of every rejection that is kept, oldest first."""
+    def quarantined(self, first: int = 0) -> Iterator[tuple[int, Rejected]]:
+        """(number, record) of every rejection that is kept, from number `first` on, oldest first."""
         with self._transaction.cursor(self._databases["quarantine"]) as cursor:
-            yield from kept_aside(cursor)
+            yield from kept_aside(cursor, first)
+
+    def sent(self) -> int:
+        """The number of the next rejection to be sent on as a dead letter."""
+        return read_sent(self._transaction, self._databases["meta"])
 
     def order(self) -> bytes:
         """The journal of all commits: runs of records, one after the other; see trainer/order.py."""

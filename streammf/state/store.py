@@ -13,7 +13,7 @@ Rules of this file:
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,7 +32,7 @@ from streammf.state.filesystem import require_local
 from streammf.state.meta import FORMAT, Meta
 from streammf.state.options import StoreOptions
 from streammf.state.owner import Owner
-from streammf.state.quarantine import set_aside
+from streammf.state.quarantine import SENT, drop, set_aside
 from streammf.state.reading import IDENTITY, META, Reading, read_meta
 from streammf.state.turns import Turns
 
@@ -157,6 +157,22 @@ class Store:
         reach("store.committed")
         return written
 
+    def drop(self, numbers: Collection[int]) -> int:
+        """Remove these records from the quarantine; how many of them were there."""
+        dropped = 0
+
+        def aside(transaction: "lmdb.Transaction[bytes]") -> None:
+            nonlocal dropped
+            with transaction.cursor(self._databases["quarantine"]) as cursor:
+                dropped = drop(cursor, numbers)
+
+        self.write([aside])
+        return dropped
+
+    def sent(self, following: int) -> None:
+        """All records aside before number `following` were sent on as dead letters."""
+        self.write([lambda transaction: _put_number(transaction, SENT, following, self._databases["meta"])])
+
     @contextmanager
     def read(self) -> Iterator[Reading]:
         """One moment of the store. Commits go on meanwhile, into new pages: the file grows."""
@@ -216,8 +232,8 @@ class Store:
             if not fresh:
                 self._require_format(transaction)
             self.epoch = int.from_bytes(transaction.get(_EPOCH, b"", db=heads)) + 1
-            transaction.put(_FORMAT, FORMAT.to_bytes(8), db=heads)
-            transaction.put(_EPOCH, self.epoch.to_bytes(8), db=heads)
+            _put_number(transaction, _FORMAT, FORMAT, heads)
+            _put_number(transaction, _EPOCH, self.epoch, heads)
             transaction.put(IDENTITY, uuid.uuid4().hex.encode(), db=heads, overwrite=False)
         reach("store.claimed")
         self._environment.reader_check()
@@ -300,6 +316,10 @@ def database_names(tables: Sequence[Table]) -> list[str]:
     """The sub-databases of a store."""
     ids = [f"ids.{axis.name.lower()}" for axis in (Axis.USER, Axis.ITEM)]
     return ["meta", "quarantine", "order", *ids, *(f"rows.{table.name}" for table in tables)]
+
+
+def _put_number(transaction: "lmdb.Transaction[bytes]", name: bytes, number: int, database: Any) -> None:  # noqa: ANN401
+    transaction.put(name, number.to_bytes(8), db=database)
 
 
 def _environment(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environment:
