@@ -17,6 +17,7 @@ import msgspec
 from streammf.cli.flags import config_flag, json_flag, settings, source_flags, source_settings
 from streammf.cli.printable import printable
 from streammf.errors import StoreError
+from streammf.events.dead_letters import as_object
 from streammf.events.event import REASONS
 from streammf.operations.configuration import load
 
@@ -67,7 +68,7 @@ def listing(
     options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
     with Store.open_readonly(Path(options.path)) as opened:
         for aside in quarantine.found(opened, _chosen((), reasons, partition, since)):
-            click.echo(msgspec.json.encode(quarantine.as_object(aside)).decode() if as_json else _line(aside))
+            click.echo(msgspec.json.encode(as_object(*aside)).decode() if as_json else _line(aside))
 
 
 @command.command()
@@ -89,9 +90,9 @@ def show(number: int, store: str | None, file: str | None, as_json: bool) -> Non
             f"record {number} is not in the quarantine of {options.path}: `streammf quarantine list` shows what is"
         )
     if as_json:
-        click.echo(msgspec.json.encode(quarantine.as_object(aside)).decode())
+        click.echo(msgspec.json.encode(as_object(*aside)).decode())
         return
-    told = quarantine.as_object(aside) | {"timestamp": _moment(aside.record.timestamp)}
+    told = as_object(*aside) | {"timestamp": _moment(aside.record.timestamp)}
     for name, value in told.items():
         if isinstance(value, msgspec.Raw):
             click.echo(f"{name}:")

@@ -33,6 +33,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "live": {"": "streammf.state.options:LiveOptions"},
     "store": {"": "streammf.state.options:StoreOptions"},
     "trainer": {"": "streammf.trainer.options:TrainerOptions"},
+    "dead_letters": {"": "streammf.trainer.options:DeadLetterOptions"},
     "serving": {"": "streammf.serving.options:ServingOptions"},
     "telemetry": {"": "streammf.operations.telemetry:TelemetryOptions"},
 }

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -132,42 +132,6 @@ def _spans(store: Store, chosen: Chosen, values: Mapping[int, bytes]) -> dict[st
 def _stamp(record: Rejected) -> int:
     """The record's timestamp; now, where the log had none."""
     return record.timestamp if record.timestamp >= 0 else int(time.time() * 1000)
-
-
-def as_object(aside: Aside) -> dict[str, Any]:
-    """A record as JSON has it: its value as JSON where it is a JSON object, else as `text`, else as `base64`."""
-    record = aside.record
-    told: dict[str, Any] = {
-        "number": aside.number,
-        "topic": record.partition.topic,
-        "partition": record.partition.number,
-        "offset": record.offset,
-        "timestamp": record.timestamp,
-        "reason": record.reason,
-        "detail": record.detail,
-    }
-    told |= {"key": None} if record.key is None else _bytes(record.key, "key", "key_base64")
-    if record.value is None:
-        return told | {"value": None}
-    if (compact := compacted(record.value)) is not None:
-        return told | {"value": msgspec.Raw(compact)}
-    return told | _bytes(record.value, "text", "base64")
-
-
-def compacted(value: bytes) -> bytes | None:
-    """A JSON object on one line, every number as it was written; None: it is not one."""
-    try:
-        value.decode()
-        return msgspec.json.format(value, indent=-1) if value.lstrip().startswith(b"{") else None
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
-        return None
-
-
-def _bytes(data: bytes, text: str, encoded: str) -> dict[str, str]:
-    try:
-        return {text: data.decode()}
-    except UnicodeDecodeError:
-        return {encoded: base64.b64encode(data).decode()}
 
 
 class _Edited(msgspec.Struct):

@@ -12,12 +12,15 @@ from typing import Annotated
 import msgspec
 
 from streammf.errors import ConfigurationError
+from streammf.events.dead_letters import DeadLetterFile, Outlet
 from streammf.events.files import FileSource
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.log import LogOptions, LogSink, LogSource
 from streammf.events.reading import ReadingOptions
 from streammf.events.source import Sink, Source
 from streammf.operations.configuration import Configuration
+from streammf.state.options import StoreOptions
+from streammf.trainer.options import DeadLetterOptions
 
 
 class FileOptions(ReadingOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +79,24 @@ def open_topic(configuration: Configuration, topic: str) -> tuple[Sink, Callable
         sink = KafkaSink(configuration.of(KafkaOptions), topic)
         return sink, sink.check_retention
     return open_sink(configuration), lambda _oldest, _newest: None
+
+
+def open_dead_letters(configuration: Configuration) -> Outlet | None:
+    """Where dead letters go; None: nowhere. Raises SourceError where that cannot be written, ConfigurationError where it makes
+    no sense.
+    """
+    options = configuration.of(DeadLetterOptions)
+    if not (options.topic or options.path):
+        return None
+    if configuration.of(StoreOptions).quarantined == 0:
+        raise ConfigurationError("dead letters are sent from the quarantine: set store.quarantined above 0")
+    if options.path:
+        return DeadLetterFile(Path(options.path))
+    if configuration.kind("source") != "kafka":
+        raise ConfigurationError('dead_letters.topic wants source.kind = "kafka": use dead_letters.path')
+    from streammf.events.kafka_dead_letters import DeadLetterTopic  # noqa: PLC0415 - loads librdkafka
+
+    return DeadLetterTopic(configuration.of(KafkaOptions), options.topic)
 
 
 def _topics(configuration: Configuration) -> list[str]:

@@ -24,7 +24,7 @@ from streammf.learning import compiling
 from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import Configuration
 from streammf.operations.readiness import TRAINER
-from streammf.operations.sources import accepts_loss, named, open_source
+from streammf.operations.sources import accepts_loss, named, open_dead_letters, open_source
 from streammf.operations.telemetry import TRAINERS, telemetry_of
 from streammf.state.live import LiveWriter
 from streammf.state.options import LiveOptions, StoreOptions, live_path
@@ -32,6 +32,7 @@ from streammf.state.region import not_writable
 from streammf.state.store import Store
 from streammf.trainer import note
 from streammf.trainer.counting import families
+from streammf.trainer.dead_letters import DeadLetters
 from streammf.trainer.keeper import Keeper
 from streammf.trainer.loop import Trainer
 from streammf.trainer.losses import REMEDY
@@ -72,6 +73,10 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         open_parts.enter_context(_reason_noted(block))
         note.write(block, Note(doing="the trainer opens the log"))
         source = open_parts.enter_context(closing(_opened(configuration, store, block)))
+        outlet = open_dead_letters(configuration)
+        if outlet is not None:
+            dead_letters = open_parts.enter_context(closing(DeadLetters(store, outlet, block)))
+            dead_letters.start()
         note.write(block, Note(doing="the trainer compiles its kernels"))
         compiling.ready(learning.part, report=compiled)
         note.write(block, Note(doing="the trainer reads back what it had learned"))

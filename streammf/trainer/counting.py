@@ -47,6 +47,14 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
             "Events that an accepted loss was about, as far as they can be counted; recreated: those of the new log.",
             {"reason": LOSSES},
         ),
+        Family(
+            "dead_letters_total",
+            "counter",
+            "Records set aside, by what became of them on their way out; gone: dropped, or too many, before they were sent; "
+            "failed: attempts at a batch, which is tried again.",
+            {"outcome": ("sent", "gone", "failed")},
+        ),
+        Family("dead_letters_waiting", "gauge", "Records set aside and not yet sent on; 0 where there are no dead letters."),
         Family("batch_events", "histogram", "Events of a batch, those that are set aside included.", buckets=BATCHES),
         Family("decode_seconds", "histogram", "Decoding and checking one batch.", buckets=SECONDS),
         Family("learn_seconds", "histogram", "Applying one batch to the model, new ids included.", buckets=SECONDS),

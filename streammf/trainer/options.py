@@ -16,3 +16,16 @@ class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Longest time between two commits while events arrive, s."""
     commit_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
     """Most events between two commits: what is learned again after a crash while behind."""
+
+
+class DeadLetterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where records that were set aside are sent on to, whole and with the reason; they stay in the store as well."""
+
+    topic: str = ""
+    """Kafka topic of the source's cluster, with the headers of Kafka Connect's dead letter queues."""
+    path: str = ""
+    """A file: JSON, a line a record, as `quarantine list --json` prints them; `quarantine requeue --edited` reads it."""
+
+    def __post_init__(self) -> None:
+        if self.topic and self.path:
+            raise ValueError("dead letters go to a topic or to a file: set one of dead_letters.topic and dead_letters.path")
