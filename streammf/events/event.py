@@ -24,8 +24,8 @@ MOST_VALUE: Final = 1e6
 MOST_TIME: Final = 4_294_967_295_000
 
 #: Why a record cannot be learned from. `malformed`: no JSON or MessagePack map; `missing`: user or item; `id`, `type`,
-#: `value`, `time`: that field is of the wrong kind or out of range.
-REASONS: Final = ("malformed", "missing", "id", "type", "value", "time", "unknown_type", "control", "null")
+#: `value`, `time`: that field is of the wrong kind or out of range; `poison`: the trainer died of it, again and again.
+REASONS: Final = ("malformed", "missing", "id", "type", "value", "time", "unknown_type", "control", "null", "poison")
 
 #: Types that change state other than by learning. They never count as clicks.
 CONTROL_TYPES: Final = frozenset({"forget_user", "delete_item", "item", "user"})

@@ -30,6 +30,7 @@ from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
 from streammf.state.model import Model
 from streammf.state.recovery import recover
 from streammf.state.store import Store
+from streammf.trainer.attempts import DECODING, LEARNING, Attempts, in_order
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
 from streammf.trainer.decoding import Decoder
@@ -37,7 +38,7 @@ from streammf.trainer.losses import settle, words
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
 from streammf.trainer.quality import Quality, quality_families
-from streammf.trainer.reader import Reader, Ready
+from streammf.trainer.reader import AHEAD, Reader, Ready
 from streammf.trainer.watcher import Watcher
 
 log: Final = logging.getLogger(__name__)
@@ -88,7 +89,9 @@ class Trainer:
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
         meta = msgspec.structs.replace(meta, options=plain, losses=[*meta.losses, *self._losses][-MOST_LOSSES:])
         self._commits = Commits(store, self._model, meta, options, self._counters, source.check)
-        self._reader = Reader(source, self._prepare, options.batch, options.idle_seconds)
+        self._attempts = Attempts(store.path, source.partitions, self._progress.next)
+        ahead = 0 if self._attempts.careful else AHEAD
+        self._reader = Reader(source, self._prepare, self._most, options.idle_seconds, ahead)
         self._set_aside = meta.rejected
         self._published = 0.0
 
@@ -151,21 +154,28 @@ class Trainer:
             for loss in self._losses:
                 log.warning("accepted: %s", words(loss))
 
+    def _most(self) -> int:
+        """Records of the next batch, at most."""
+        return self._attempts.most(self._options.batch)
+
     def _prepare(self, records: Records) -> Ready:
         """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
         if self._progress.meet(self._source.partitions):
             self._decoder.meet(self._source.partitions)
-        began = time.perf_counter()
-        model = self._model
-        decoded = self._decoder.decode(records)
-        self._counters.decode_seconds.observe(time.perf_counter() - began)
-        reach("reader.decoded")
-        order = self._progress.order(records.partitions, records.offsets)
-        columns, again = self._progress.unread(decoded, records.positions)
-        rows = self._progress.rows(columns.partitions)
-        events = model.prepare(
-            columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
-        )
+        tried, poison = self._attempts.without_poison(records)
+        with self._attempts.trying(DECODING, len(tried.values), records.positions):
+            began = time.perf_counter()
+            decoded = self._decoder.decode(tried)
+            self._counters.decode_seconds.observe(time.perf_counter() - began)
+            reach("reader.decoded")
+            if poison:
+                decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
+            order = self._progress.order(records.partitions, records.offsets)
+            columns, again = self._progress.unread(decoded, records.positions)
+            rows = self._progress.rows(columns.partitions)
+            events = self._model.prepare(
+                columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
+            )
         return Ready(columns, events, again, order, records.positions)
 
     def _apply(self, batch: Ready) -> None:
@@ -176,11 +186,14 @@ class Trainer:
         if unmet := self._progress.unmet(batch.positions):
             self._live.memory.add_rows(Axis.PARTITION, np.zeros(unmet, np.uint64))
         began = time.perf_counter()
-        self._model.admit(batch.events)
-        reach("learner.admitted")
-        self._reader.go_on()
-        self._model.apply(batch.events)
-        reach("learner.applied")
+        careful = self._attempts.careful
+        with self._attempts.trying(LEARNING, len(columns.kinds), batch.positions):
+            self._model.admit(batch.events)
+            reach("learner.admitted")
+            if not careful:
+                self._reader.go_on()
+            self._model.apply(batch.events)
+            reach("learner.applied")
         self._commits.learned(batch.order)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
@@ -188,6 +201,8 @@ class Trainer:
         self._counters.applied(columns.kinds)
         self._counters.applied_before(batch.again)
         self._counters.rejected(columns.rejected)
+        if careful:
+            self._reader.go_on(1 if self._attempts.careful else 1 + AHEAD)
 
     def _clocks(self) -> Mapping[Partition, int]:
         """The largest event time applied from each partition, ms since the epoch."""

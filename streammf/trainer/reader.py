@@ -45,8 +45,18 @@ class Ready:
 class Reader(threading.Thread):
     """One source, read until it is exhausted or the reader is stopped."""
 
-    def __init__(self, source: Source, prepare: Callable[[Records], Ready], most: int, idle_seconds: float) -> None:
-        """`prepare` is called in this thread, with one batch after the other."""
+    def __init__(
+        self,
+        source: Source,
+        prepare: Callable[[Records], Ready],
+        most: Callable[[], int],
+        idle_seconds: float,
+        ahead: int = AHEAD,
+    ) -> None:
+        """`prepare` is called in this thread, with one batch after the other. `most`: records of the next batch, at most.
+
+        ahead: batches that may be made ready before `go_on` is called for the first time, beside one.
+        """
         super().__init__(name="reader", daemon=True)
         self._source = source
         self._prepare = prepare
@@ -54,7 +64,7 @@ class Reader(threading.Thread):
         self._idle_seconds = idle_seconds
         self._stopped = threading.Event()
         self._batches: queue.SimpleQueue[Ready | Exception | None] = queue.SimpleQueue()
-        self._may_go_on = threading.Semaphore(AHEAD)
+        self._may_go_on = threading.Semaphore(ahead)
 
     def next(self, timeout: float) -> Ready | None:
         """The next batch; None where none came within `timeout` seconds. Raises what the source raised, EOFError at its end.
@@ -71,9 +81,9 @@ class Reader(threading.Thread):
             raise batch
         return batch
 
-    def go_on(self) -> None:
+    def go_on(self, batches: int = 1) -> None:
         """Read another batch: the one taken last is about to be learned from."""
-        self._may_go_on.release()
+        self._may_go_on.release(batches)
 
     def run(self) -> None:
         """The thread's own work: not to be called."""
@@ -81,7 +91,7 @@ class Reader(threading.Thread):
         try:
             reached: Mapping[Partition, int] = self._source.positions()
             while not self._stopped.is_set():
-                records = self._source.poll(self._most, self._idle_seconds)
+                records = self._source.poll(self._most(), self._idle_seconds)
                 if records is None and self._source.exhausted:
                     break
                 if records is None and (moved := self._source.positions()) != reached:

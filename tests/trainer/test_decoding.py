@@ -28,13 +28,13 @@ def _compiled() -> None:
     ready()
 
 
-def batch_of(values: Sequence[bytes | None]) -> PlainRecords:
+def batch_of(values: Sequence[bytes | None], first: int = 10) -> PlainRecords:
     count = len(values)
     return PlainRecords(
         values=values,
         partitions=(np.arange(count) % 2).astype(np.int32),
-        offsets=np.arange(10, 10 + count, dtype=np.int64),
-        positions={PARTITIONS[0]: 10 + count, PARTITIONS[1]: 10 + count},
+        offsets=np.arange(first, first + count, dtype=np.int64),
+        positions=dict.fromkeys(PARTITIONS, first + count),
         timestamps=[1000 + i for i in range(count)],
         keys=[b"key-%d" % i for i in range(count)],
     )
