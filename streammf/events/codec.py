@@ -14,7 +14,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streammf.events.event import CONTROL_TYPES, MOST_ID_BYTES, MOST_TIME, MOST_VALUE, Columns, Event, Rejected
+from streammf.events.event import (
+    CONTROL_TYPES,
+    EARLIEST,
+    MOST_ID_BYTES,
+    MOST_TIME,
+    MOST_VALUE,
+    UNITS,
+    Columns,
+    Event,
+    Rejected,
+    unit_of,
+)
 from streammf.events.source import Partition, Records
 
 #: What msgspec raises on bad bytes: its own errors, but also bad UTF-8 and nesting beyond the interpreter's depth.
@@ -54,11 +65,14 @@ def decode(
     partitions: Sequence[Partition],
     types: Collection[str],
     value_range: tuple[float, float] = (-MOST_VALUE, MOST_VALUE),
+    *,
+    convert_times: bool = False,
 ) -> Columns:
     """The events of a batch as columns, and what is not an event.
 
     partitions: of the source that gave the records. types: what `learning.types` allows. value_range: the least and the
-    greatest value that the model can learn from (`learning.scale` for ratings).
+    greatest value that the model can learn from (`learning.scale` for ratings). convert_times: take a time that is in
+    another unit for what it means, instead of rejecting its event.
     """
     faults: _Faults = {}
     events = _events(cast(Sequence[bytes], records.values), faults)
@@ -70,15 +84,18 @@ def decode(
     _check_types(kinds, frozenset(types), faults)
     values = np.array([event.value for event in events], np.float32)
     _check_values(values, value_range, faults)
+    times = np.array(_times(events, records, faults), np.int64)
+    units = _check_times(times, faults, convert=convert_times)
     columns = Columns(
         users=users,
         items=items,
         types=kinds,
         values=values,
-        times=np.array(_times(events, records, faults), np.int64),
+        times=times,
         partitions=records.partitions,
         offsets=records.offsets,
         rejected=[],
+        units=units,
     )
     return _without(columns, records, partitions, faults) if faults else columns
 
@@ -192,11 +209,36 @@ def _times(events: Sequence[Event], records: Records, faults: _Faults) -> list[i
 
 def _record_time(records: Records, i: int, faults: _Faults) -> int:
     time = records.timestamp(i)
-    if 0 <= time <= MOST_TIME:
+    if 0 <= time <= MOST_TIME or unit_of(time):
         return time
     own = "the record has no time of its own" if time == -1 else f"the record's own timestamp is {time}"
     faults.setdefault(i, ("time", f"no ts, and {own}: give the event `ts`, ms since the epoch"))
     return 0
+
+
+def other_units(times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) which of these may be in another unit than ms, or be no time at all."""
+    odd: NDArray[np.bool_] = (times > MOST_TIME) | ((times >= EARLIEST // 1000) & (times <= MOST_TIME // 1000))
+    return odd
+
+
+def _check_times(times: NDArray[np.int64], faults: _Faults, *, convert: bool) -> dict[str, int]:
+    """Convert in place or reject what is in another unit: unit → how many."""
+    units: dict[str, int] = {}
+    for i in np.flatnonzero(other_units(times)).tolist():
+        if i in faults:
+            continue
+        time = int(times[i])
+        unit = unit_of(time)
+        if unit:
+            units[unit] = units.get(unit, 0) + 1
+        if unit and convert:
+            times[i] = time * UNITS[unit] // 1_000_000
+        elif unit:
+            faults[i] = "time", f"{time} is a time in {unit}, not in ms: send ms since the epoch, or set trainer.convert_times"
+        else:
+            faults[i] = "time", f"{time} is no time in ms since the epoch (most: {MOST_TIME}), nor in another unit"
+    return units
 
 
 def _without(columns: Columns, records: Records, partitions: Sequence[Partition], faults: _Faults) -> Columns:

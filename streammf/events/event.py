@@ -6,7 +6,7 @@ Rules of this file:
 3. A batch is columns, not objects: what follows is done once a batch, never once an event.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from typing import Annotated, Final
 
@@ -22,6 +22,11 @@ MOST_ID_BYTES: Final = 255
 MOST_VALUE: Final = 1e6
 #: ms since the epoch: from 1970 to 2106, where seconds still fit 32 bits unsigned.
 MOST_TIME: Final = 4_294_967_295_000
+
+#: Unit → ms in a million of it. Whole numbers, because a float64 does not hold ns.
+UNITS: Final = {"seconds": 1_000_000_000, "microseconds": 1_000, "nanoseconds": 1}
+#: ms: a time that is earlier than 1973 in one unit, and later in another, is not in the first.
+EARLIEST: Final = 100_000_000_000
 
 #: Why a record cannot be learned from. `malformed`: no JSON or MessagePack map; `missing`: user or item; `id`, `type`,
 #: `value`, `time`: that field is of the wrong kind or out of range; `poison`: the trainer died of it, again and again.
@@ -40,9 +45,20 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True):
     item: Id
     type: str = "click"
     value: Annotated[float, msgspec.Meta(ge=-MOST_VALUE, le=MOST_VALUE)] = 1.0
-    ts: Annotated[int, msgspec.Meta(ge=0, le=MOST_TIME)] | None = None
-    """ms since the epoch; None: the record's own timestamp."""
+    ts: Annotated[int, msgspec.Meta(ge=0, le=MOST_TIME * 1_000_000)] | None = None
+    """ms since the epoch; None: the record's own timestamp. Another unit gets past the decoder, to be told from nonsense."""
     id: str | None = None
+
+
+def unit_of(time: int) -> str:
+    """The unit, other than ms, in which alone this is a time between 1973 and 2106; empty: there is none.
+
+    As ms, seconds of our days are weeks of 1970, and microseconds are beyond 2106: the ranges do not meet.
+    """
+    for unit, factor in UNITS.items():
+        if EARLIEST <= time * factor // 1_000_000 <= MOST_TIME:
+            return "" if EARLIEST <= time <= MOST_TIME else unit
+    return ""
 
 
 @dataclass(slots=True)
@@ -76,6 +92,8 @@ class Columns:
     """(n,)"""
     rejected: list[Rejected]
     """What did not pass, in order."""
+    units: dict[str, int] = field(default_factory=dict)
+    """Events whose time was in another unit, converted or rejected: unit → number."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Columns":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -89,4 +107,5 @@ class Columns:
             partitions=self.partitions[kept],
             offsets=self.offsets[kept],
             rejected=self.rejected,
+            units=self.units,
         )

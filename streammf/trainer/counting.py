@@ -6,14 +6,14 @@ Rules of this file:
 3. Each number has one thread that writes it: reading and decoding, learning, committing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.counters.block import OWN, SECONDS, Block, Counter, Family
-from streammf.events.event import REASONS, Rejected
+from streammf.events.event import REASONS, UNITS, Rejected
 from streammf.state.meta import Loss, LossReason
 
 BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
@@ -24,6 +24,8 @@ AGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 SNAPSHOTS: Final = ("written", "failed")
 
 LOSSES: Final[tuple[str, ...]] = get_args(LossReason)
+#: The kind of an odd time that is one of the future.
+AHEAD: Final = "ahead"
 #: Seconds that an age counts as at most: the years of a replayed log would drown the sum.
 OLDEST: Final = 86_400.0
 
@@ -46,6 +48,12 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
             "counter",
             "Events that an accepted loss was about, as far as they can be counted; recreated: those of the new log.",
             {"reason": LOSSES},
+        ),
+        Family(
+            "odd_times_total",
+            "counter",
+            "Times in another unit than ms, converted or set aside; ahead: later than the event clock, and taken as now.",
+            {"kind": (*UNITS, AHEAD)},
         ),
         Family(
             "dead_letters_total",
@@ -100,6 +108,7 @@ class TrainerCounters:
             reason: (block.counter("accepted_losses_total", reason), block.counter("lost_events_total", reason))
             for reason in LOSSES
         }
+        self._odd = {kind: block.counter("odd_times_total", kind) for kind in (*UNITS, AHEAD)}
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
 
     def applied(self, kinds: NDArray[np.uint16]) -> None:
@@ -121,6 +130,13 @@ class TrainerCounters:
             times, events = self._losses[loss.reason]
             times.add()
             events.add(loss.events)
+
+    def odd_times(self, units: Mapping[str, int], ahead: int) -> None:
+        """So many events had a time in each of these units, and so many one ahead of the event clock."""
+        for unit, number in units.items():
+            self._odd[unit].add(number)
+        if ahead:
+            self._odd[AHEAD].add(ahead)
 
     def visible(self, times: NDArray[np.int64], now: float) -> None:
         """Events of these times (ms since the epoch) can be seen by queries since `now` (wall clock, s)."""

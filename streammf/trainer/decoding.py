@@ -7,14 +7,14 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.events import codec
-from streammf.events.event import MOST_TIME, MOST_VALUE, Event, Rejected
+from streammf.events.event import MOST_VALUE, Event, Rejected
 from streammf.events.records import some
 from streammf.events.source import Partition, Records
 from streammf.state.ids import Texts, packed
@@ -42,6 +42,8 @@ class Decoded:
     offsets: NDArray[np.int64]
     rejected: list[Rejected]
     """What did not pass, in order."""
+    units: dict[str, int] = field(default_factory=dict)
+    """Events whose time was in another unit, converted or rejected: unit → number."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Decoded":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -54,14 +56,23 @@ class Decoded:
             partitions=self.partitions[kept],
             offsets=self.offsets[kept],
             rejected=self.rejected,
+            units=self.units,
         )
 
 
 class Decoder:
     """Decodes the batches of one source."""
 
-    def __init__(self, partitions: Sequence[Partition], types: Sequence[str], value_range: tuple[float, float]) -> None:
-        """partitions: of the source. types: the names that `kinds` are indices of. value_range: see `codec.decode`."""
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        types: Sequence[str],
+        value_range: tuple[float, float],
+        *,
+        convert_times: bool = False,
+    ) -> None:
+        """partitions: of the source. types: the names that `kinds` are indices of. The rest: see `codec.decode`."""
+        self._convert_times = convert_times
         self._partitions = partitions
         self._types = list(types)
         self._range = value_range
@@ -85,7 +96,7 @@ class Decoder:
         exact = scanned.digits / TENS[scanned.after]
         least, most = self._range
         numbers = exact.astype(np.float32)
-        plain = scanned.plain.view(np.bool_) & (np.abs(exact) <= MOST_VALUE) & (scanned.time <= MOST_TIME)
+        plain = scanned.plain.view(np.bool_) & (np.abs(exact) <= MOST_VALUE) & ~codec.other_units(scanned.time)
         plain &= (numbers >= least) & (numbers <= most)
         decoded = _decoded(records, text, scanned, numbers)
         others = np.flatnonzero(~plain)
@@ -93,7 +104,9 @@ class Decoder:
 
     def _with_others(self, decoded: Decoded, records: Records, plain: NDArray[np.bool_], others: NDArray[np.intp]) -> Decoded:
         """The same with what the codec says of the records at `others`, in their places."""
-        columns = codec.decode(some(records, others), self._partitions, self._types, self._range)
+        columns = codec.decode(
+            some(records, others), self._partitions, self._types, self._range, convert_times=self._convert_times
+        )
         apart = {(record.partition, record.offset) for record in columns.rejected}
         named = zip(records.partitions[others].tolist(), records.offsets[others].tolist(), strict=True)
         at = others[[(self._partitions[number], offset) not in apart for number, offset in named]]
@@ -105,7 +118,7 @@ class Decoder:
         decoded.values[at] = columns.values
         decoded.times[at] = columns.times
         decoded.users, decoded.items = decoded.users._replace(text=text), decoded.items._replace(text=text)
-        decoded.rejected = columns.rejected
+        decoded.rejected, decoded.units = columns.rejected, columns.units
         kept = plain.copy()
         kept[at] = True
         return decoded if kept.all() else decoded.only(kept)

@@ -74,7 +74,9 @@ class Trainer:
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
-        self._decoder = Decoder(source.partitions, [*learning.types], self._model.value_range)
+        self._decoder = Decoder(
+            source.partitions, [*learning.types], self._model.value_range, convert_times=options.convert_times
+        )
         self._rejected: list[Rejected] = []
         plain = msgspec.to_builtins(learning)
         meta = store.meta()
@@ -201,6 +203,7 @@ class Trainer:
         self._counters.applied(columns.kinds)
         self._counters.applied_before(batch.again)
         self._counters.rejected(columns.rejected)
+        self._counters.odd_times(columns.units, int(np.count_nonzero(columns.times > self._model.clock)))
         if careful:
             self._reader.go_on(1 if self._attempts.careful else 1 + AHEAD)
 

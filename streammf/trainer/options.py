@@ -16,6 +16,8 @@ class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Longest time between two commits while events arrive, s."""
     commit_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
     """Most events between two commits: what is learned again after a crash while behind."""
+    convert_times: bool = False
+    """Take a time in s, µs or ns, told by its size, for what it means. Otherwise its event is set aside, the unit named."""
 
 
 class DeadLetterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streammf.events.codec import decode, encode_json, encode_msgpack
-from streammf.events.event import CONTROL_TYPES, MOST_TIME, MOST_VALUE, Columns, Event
+from streammf.events.event import CONTROL_TYPES, MOST_TIME, MOST_VALUE, Columns, Event, unit_of
 from streammf.events.records import PlainRecords
 from streammf.events.source import Partition
 
@@ -238,7 +238,7 @@ EVENTS = st.builds(
     item=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=63),
     type=st.sampled_from(TYPES),
     value=st.floats(-MOST_VALUE, MOST_VALUE),
-    ts=st.integers(0, MOST_TIME),
+    ts=st.integers(0, MOST_TIME).filter(lambda time: not unit_of(time)),
     id=st.none() | st.text(st.characters(codec="utf-8")),
 )
 
@@ -303,3 +303,41 @@ def test_nesting_as_deep_as_the_interpreter_allows_is_rejected_wherever_the_deco
 
     assert call(0) == ["malformed"]
     assert call(sys.getrecursionlimit() // 2) == ["malformed"]
+
+
+@pytest.mark.parametrize(
+    ("time", "unit", "meant"),
+    [
+        (1_700_000_000, "seconds", 1_700_000_000_000),
+        (100_000_000, "seconds", 100_000_000_000),
+        (4_294_967_295, "seconds", 4_294_967_295_000),
+        (1_700_000_000_123_456, "microseconds", 1_700_000_000_123),
+        (100_000_000_000_000, "microseconds", 100_000_000_000),
+        (1_700_000_000_123_456_789, "nanoseconds", 1_700_000_000_123),
+        (4_294_967_295_000_000_000, "nanoseconds", 4_294_967_295_000),
+    ],
+)
+def test_a_time_in_another_unit_is_told_by_its_size(time: int, unit: str, meant: int) -> None:
+    value = encode_json(Event("u", "i", ts=time))
+    rejected = decode(batch_of([value]), PARTITIONS, TYPES)
+    assert [(one.reason, unit in one.detail) for one in rejected.rejected] == [("time", True)]
+    converted = decode(batch_of([value]), PARTITIONS, TYPES, convert_times=True)
+    assert (converted.times.tolist(), converted.rejected) == ([meant], [])
+    assert rejected.units == converted.units == {unit: 1}
+
+
+@pytest.mark.parametrize("time", [0, 99_999_999, 4_294_967_296, 10_000_000_000, MOST_TIME])
+def test_a_time_that_may_be_ms_is_taken_as_ms(time: int) -> None:
+    assert decode(batch_of([encode_json(Event("u", "i", ts=time))]), PARTITIONS, TYPES).times.tolist() == [time]
+
+
+@pytest.mark.parametrize("time", [MOST_TIME + 1, 99_999_999_999_999, 4_294_967_295_001_000, 99_999_999_999_999_999])
+def test_a_time_that_fits_no_unit_is_no_time(time: int) -> None:
+    found = decode(batch_of([encode_json(Event("u", "i", ts=time))]), PARTITIONS, TYPES, convert_times=True)
+    assert [(one.reason, found.units) for one in found.rejected] == [("time", {})]
+
+
+def test_a_records_own_time_in_another_unit_is_told_as_well() -> None:
+    stamped = batch_of([b'{"user":"u","item":"i"}'], 1_700_000_000_000_000_000)
+    assert "nanoseconds" in decode(stamped, PARTITIONS, TYPES).rejected[0].detail
+    assert decode(stamped, PARTITIONS, TYPES, convert_times=True).times.tolist() == [1_700_000_000_000]

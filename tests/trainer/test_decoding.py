@@ -49,9 +49,16 @@ def decoded(
     values: Sequence[bytes | None], types: Sequence[str] = TYPES, value_range: tuple[float, float] = (-MOST_VALUE, MOST_VALUE)
 ) -> Decoded:
     """What comes out, once it was found to be what the codec says."""
+    both(values, types, value_range, convert_times=True)
+    return both(values, types, value_range, convert_times=False)
+
+
+def both(
+    values: Sequence[bytes | None], types: Sequence[str], value_range: tuple[float, float], *, convert_times: bool
+) -> Decoded:
     records = batch_of(values)
-    ours = Decoder(PARTITIONS, types, value_range).decode(records)
-    theirs = codec.decode(records, PARTITIONS, types, value_range)
+    ours = Decoder(PARTITIONS, types, value_range, convert_times=convert_times).decode(records)
+    theirs = codec.decode(records, PARTITIONS, types, value_range, convert_times=convert_times)
     assert told(ours.users) == theirs.users
     assert told(ours.items) == theirs.items
     assert [types[kind] for kind in ours.kinds.tolist()] == theirs.types
@@ -60,6 +67,7 @@ def decoded(
         assert mine.dtype == other.dtype
         assert mine.tobytes() == other.tobytes(), name
     assert ours.rejected == theirs.rejected
+    assert ours.units == theirs.units
     return ours
 
 
@@ -73,9 +81,9 @@ def asked_of_the_codec(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     real = codec.decode
 
-    def counted(records: Any, *others: Any) -> Any:
+    def counted(records: Any, *others: Any, **named: Any) -> Any:
         asked.append(len(records.values))
-        return real(records, *others)
+        return real(records, *others, **named)
 
     monkeypatch.setattr(codec, "decode", counted)
     return asked
@@ -112,7 +120,9 @@ OTHERS: list[bytes | None] = [
     b'{"user":"' + b"u" * 256 + b'","item":"i","ts":1}', b'{"user":5,"item":"i","ts":1}', b'{"user":null,"item":"i","ts":1}',
     b'{"user":"u","item":"i","ts":"1"}', b'{"user":"u","item":"i","ts":1.0}', b'{"user":"u","item":"i","ts":-1}',
     b'{"user":"u","item":"i","ts":01}', b'{"user":"u","item":"i","ts":1e3}', b'{"user":"u","item":"i","ts":null}',
-    b'{"user":"u","item":"i","ts":4294967295001}', b'{"user":"u","item":"i","ts":99999999999999999999}',
+    b'{"user":"u","item":"i","ts":4294967295001}', b'{"user":"u","item":"i","ts":1700000000}',
+    b'{"user":"u","item":"i","ts":1700000000000000}', b'{"user":"u","item":"i","ts":1700000000000000000}',
+    b'{"user":"u","item":"i","ts":99999999999999999999}',
     bytes(msgpack.packb({"user": "u", "item": "i", "ts": 7})), b"\xef\xbb\xbf" + PLAIN[0],
     *(
         HEAD + rest for rest in (
@@ -159,6 +169,8 @@ TOKENS = st.sampled_from([
     b'"u"', b'1', b'-', b'0', b'.', b'5', b'e', b'null', b'true', b'[', b']', b'\\', b'\n', b'\xc3\xa9', b'\x00',
     b'{"user":"u","item":"i","ts":', b'{"item":"i","user":"u","value":',
 ])  # fmt: skip
+#: Seconds, µs and ns, and what lies between.
+TIMES = st.builds(lambda time, factor: time * factor, st.integers(0, 4_294_967_296), st.sampled_from([1, 10**6, 10**9]))
 EVENTS = st.fixed_dictionaries(
     {},
     optional={
@@ -166,7 +178,7 @@ EVENTS = st.fixed_dictionaries(
         "item": st.text(max_size=300),
         "type": st.sampled_from([*TYPES, "strange", ""]),
         "value": st.floats() | st.integers() | st.decimals(-9999, 9999, places=4).map(float),
-        "ts": st.integers(-1, MOST_TIME + 1) | st.none() | st.floats(),
+        "ts": st.integers(-1, MOST_TIME + 1) | st.none() | st.floats() | TIMES,
         "id": st.text(max_size=5) | st.none(),
         "extra": st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=3), st.lists, max_leaves=4),
     },
