@@ -67,12 +67,13 @@ def decode(
     value_range: tuple[float, float] = (-MOST_VALUE, MOST_VALUE),
     *,
     convert_times: bool = False,
+    with_ids: bool = False,
 ) -> Columns:
     """The events of a batch as columns, and what is not an event.
 
     partitions: of the source that gave the records. types: what `learning.types` allows. value_range: the least and the
     greatest value that the model can learn from (`learning.scale` for ratings). convert_times: take a time that is in
-    another unit for what it means, instead of rejecting its event.
+    another unit for what it means, instead of rejecting its event. with_ids: give the events' own ids, too.
     """
     faults: _Faults = {}
     events = _events(cast(Sequence[bytes], records.values), faults)
@@ -96,6 +97,7 @@ def decode(
         offsets=records.offsets,
         rejected=[],
         units=units,
+        ids=[event.id or "" for event in events] if with_ids else [],
     )
     return _without(columns, records, partitions, faults) if faults else columns
 

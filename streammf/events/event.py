@@ -94,6 +94,8 @@ class Columns:
     """What did not pass, in order."""
     units: dict[str, int] = field(default_factory=dict)
     """Events whose time was in another unit, converted or rejected: unit → number."""
+    ids: list[str] = field(default_factory=list)
+    """The events' own ids, empty where there is none: (n,) where they were asked for, else nothing."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Columns":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -108,4 +110,5 @@ class Columns:
             offsets=self.offsets[kept],
             rejected=self.rejected,
             units=self.units,
+            ids=list(compress(self.ids, named)),
         )

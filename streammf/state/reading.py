@@ -16,7 +16,8 @@ import numpy as np
 
 from streammf.errors import StoreError
 from streammf.events.event import Rejected
-from streammf.learning.tables import Axis, Table
+from streammf.learning.tables import Array, Axis, Table
+from streammf.state.accepted import read_accepted
 from streammf.state.meta import Meta
 from streammf.state.quarantine import kept_aside, read_sent
 from streammf.state.records import BlockLayout, IdChunk
@@ -92,6 +93,13 @@ class Reading:
         """(number, record) of every rejection that is kept, from number `first` on, oldest first."""
         with self._transaction.cursor(self._databases["quarantine"]) as cursor:
             yield from kept_aside(cursor, first)
+
+    def accepted(self) -> Array:
+        """uint64: the hashes of the event ids that were accepted last, oldest first; none in a store of an older release."""
+        if "window" not in self._databases:
+            return np.zeros(0, np.uint64)
+        with self._transaction.cursor(self._databases["window"]) as cursor:
+            return read_accepted(cursor)
 
     def sent(self) -> int:
         """The number of the next rejection to be sent on as a dead letter."""

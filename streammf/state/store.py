@@ -24,8 +24,9 @@ import msgspec
 from streammf.errors import StoreBusyError, StoreError
 from streammf.events.event import Rejected
 from streammf.failpoints import reach
-from streammf.learning.tables import TABLES, Axis, Table
+from streammf.learning.tables import TABLES, Array, Axis, Table
 from streammf.state import datafile, readers
+from streammf.state.accepted import add_accepted
 from streammf.state.changes import Changes
 from streammf.state.datafile import said
 from streammf.state.filesystem import require_local
@@ -120,10 +121,19 @@ class Store:
                         self._environment.set_mapsize(2 * self._environment.info()["map_size"])
             self._environment.reader_check()  # a reader that was killed would pin every page freed since
 
-    def commit(self, changes: Changes, meta: Meta, rejected: Sequence[Rejected] = (), order: bytes = b"") -> Meta:
+    def commit(
+        self,
+        changes: Changes,
+        meta: Meta,
+        rejected: Sequence[Rejected] = (),
+        order: bytes = b"",
+        accepted: Array | None = None,
+        window: int = 0,
+    ) -> Meta:
         """Make all of it durable; return the meta record as written, with what only the store knows filled in.
 
         order: runs of records, as the trainer notes them; see trainer/order.py.
+        accepted: uint64, the hashes of the event ids that were accepted since the last commit; the newest `window` are kept.
         """
         written = meta
 
@@ -153,7 +163,12 @@ class Store:
                 transaction.put(written.commit.to_bytes(8), order, db=self._databases["order"])
             reach("store.head")
 
-        self.write([rows, ids, head])
+        def events(transaction: "lmdb.Transaction[bytes]") -> None:
+            if accepted is not None:
+                with transaction.cursor(self._databases["window"]) as cursor:
+                    add_accepted(cursor, accepted, window)
+
+        self.write([rows, ids, events, head])
         reach("store.committed")
         return written
 
@@ -315,7 +330,7 @@ class Store:
 def database_names(tables: Sequence[Table]) -> list[str]:
     """The sub-databases of a store."""
     ids = [f"ids.{axis.name.lower()}" for axis in (Axis.USER, Axis.ITEM)]
-    return ["meta", "quarantine", "order", *ids, *(f"rows.{table.name}" for table in tables)]
+    return ["meta", "quarantine", "order", "window", *ids, *(f"rows.{table.name}" for table in tables)]
 
 
 def _put_number(transaction: "lmdb.Transaction[bytes]", name: bytes, number: int, database: Any) -> None:  # noqa: ANN401

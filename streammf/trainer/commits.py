@@ -15,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from streammf.events.event import Rejected
 from streammf.failpoints import reach
@@ -55,6 +57,8 @@ class Commits:
         self._model = model
         self._seconds = options.commit_seconds
         self._events = options.commit_events
+        self._window = options.same_id_events
+        self._accepted: list[NDArray[np.uint64]] = []
         self._counters = counters
         self._taken = meta
         self._copier = Copier(model.memory, model.users, model.items, meta.counts)
@@ -70,6 +74,11 @@ class Commits:
     def wait(self) -> float:
         """Seconds until there is something to do here."""
         return BUSY if self._writing is not None else max(self._due - time.monotonic(), 0.0)
+
+    def accept(self, hashes: NDArray[np.uint64]) -> None:
+        """The hashes of the ids of events that were applied: the next commit keeps them."""
+        if self._window:
+            self._accepted.append(hashes)
 
     def step(self, positions: Callable[[], list[Position]], rejected: list[Rejected]) -> bool:
         """Between two batches: take in a commit that is done, begin one that is due. True: one was done.
@@ -117,15 +126,26 @@ class Commits:
             events=self._model.events,
             commit=self._taken.commit + 1,
         )
-        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected), joined(self._order))
+        accepted = np.concatenate(self._accepted) if self._accepted else None
+        self._writing = self._thread.submit(
+            self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted
+        )
         rejected.clear()
         self._order.clear()
+        self._accepted.clear()
 
-    def _write(self, changes: Changes, meta: Meta, rejected: tuple[Rejected, ...], order: Runs) -> Meta:
+    def _write(
+        self,
+        changes: Changes,
+        meta: Meta,
+        rejected: tuple[Rejected, ...],
+        order: Runs,
+        accepted: NDArray[np.uint64] | None,
+    ) -> Meta:
         """The committer thread's work."""
         self._check()
         began = time.perf_counter()
-        written = self._store.commit(changes, meta, rejected, order.tobytes())
+        written = self._store.commit(changes, meta, rejected, order.tobytes(), accepted, self._window)
         self._counters.commit_write_seconds.observe(time.perf_counter() - began)
         self._copier.back()
         return written

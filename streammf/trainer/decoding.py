@@ -18,7 +18,7 @@ from streammf.events.event import MOST_VALUE, Event, Rejected
 from streammf.events.records import some
 from streammf.events.source import Partition, Records
 from streammf.state.ids import Texts, packed
-from streammf.trainer.scanner import ITEM, USER, Scanned, scan
+from streammf.trainer.scanner import ID_ROW, ITEM, USER, Scanned, scan
 
 #: Powers of ten up to which float64 is exact.
 TENS: Final = 10.0 ** np.arange(16)
@@ -44,6 +44,8 @@ class Decoded:
     """What did not pass, in order."""
     units: dict[str, int] = field(default_factory=dict)
     """Events whose time was in another unit, converted or rejected: unit → number."""
+    ids: Texts | None = None
+    """The events' own ids, empty where there is none; None: they were not asked for."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Decoded":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -57,6 +59,7 @@ class Decoded:
             offsets=self.offsets[kept],
             rejected=self.rejected,
             units=self.units,
+            ids=None if self.ids is None else _chosen(self.ids, kept),
         )
 
 
@@ -70,9 +73,11 @@ class Decoder:
         value_range: tuple[float, float],
         *,
         convert_times: bool = False,
+        with_ids: bool = False,
     ) -> None:
         """partitions: of the source. types: the names that `kinds` are indices of. The rest: see `codec.decode`."""
         self._convert_times = convert_times
+        self._with_ids = with_ids
         self._partitions = partitions
         self._types = list(types)
         self._range = value_range
@@ -99,13 +104,20 @@ class Decoder:
         plain = scanned.plain.view(np.bool_) & (np.abs(exact) <= MOST_VALUE) & ~codec.other_units(scanned.time)
         plain &= (numbers >= least) & (numbers <= most)
         decoded = _decoded(records, text, scanned, numbers)
+        if self._with_ids:
+            decoded.ids = Texts(decoded.users.text, scanned.begin[ID_ROW], scanned.stop[ID_ROW])
         others = np.flatnonzero(~plain)
         return self._with_others(decoded, records, plain, others) if len(others) else decoded
 
     def _with_others(self, decoded: Decoded, records: Records, plain: NDArray[np.bool_], others: NDArray[np.intp]) -> Decoded:
         """The same with what the codec says of the records at `others`, in their places."""
         columns = codec.decode(
-            some(records, others), self._partitions, self._types, self._range, convert_times=self._convert_times
+            some(records, others),
+            self._partitions,
+            self._types,
+            self._range,
+            convert_times=self._convert_times,
+            with_ids=self._with_ids,
         )
         apart = {(record.partition, record.offset) for record in columns.rejected}
         named = zip(records.partitions[others].tolist(), records.offsets[others].tolist(), strict=True)
@@ -118,6 +130,10 @@ class Decoder:
         decoded.values[at] = columns.values
         decoded.times[at] = columns.times
         decoded.users, decoded.items = decoded.users._replace(text=text), decoded.items._replace(text=text)
+        if decoded.ids is not None:
+            ids = _texts(columns.ids)
+            _put(decoded.ids, at, ids, len(text))
+            decoded.ids = decoded.ids._replace(text=np.concatenate((text, ids.text)))
         decoded.rejected, decoded.units = columns.rejected, columns.units
         kept = plain.copy()
         kept[at] = True
@@ -143,6 +159,13 @@ def _put(texts: Texts, at: NDArray[np.intp], others: Texts, moved: int) -> None:
     """Entries `at` become `others`, whose text begins `moved` bytes later now."""
     texts.begins[at] = others.begins + moved
     texts.stops[at] = others.stops + moved
+
+
+def _texts(ids: Sequence[str]) -> Texts:
+    """Any texts at all within one: unlike the ids of users and items these may hold a NUL."""
+    encoded = [text.encode() for text in ids]
+    stops = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+    return Texts(np.frombuffer(b"".join(encoded), np.uint8), np.concatenate((np.zeros(1, np.int64), stops))[:-1], stops)
 
 
 def _chosen(texts: Texts, kept: NDArray[np.bool_]) -> Texts:

@@ -40,6 +40,10 @@ class Ready:
     """In which order its records came, where there are several partitions."""
     positions: Mapping[Partition, int]
     """The next offset of every partition after it."""
+    duplicates: NDArray[np.uint16]
+    """Kinds of the events that were left out, because their id was there before."""
+    accepted: NDArray[np.uint64]
+    """Hashes of the ids of the others that have one, where ids are looked at."""
 
 
 class Reader(threading.Thread):

@@ -26,7 +26,9 @@ MINUS, POINT, ZERO, NINE = (ord(letter) for letter in "-.09")
 SPACE, TAB, LINE, RETURN = (ord(letter) for letter in " \t\n\r")
 #: The keys of an event, the usual order first; -1: another key.
 NAMES: Final = ("user", "item", "type", "value", "ts", "id")
-USER, ITEM, TYPE, VALUE, TIME = range(5)
+USER, ITEM, TYPE, VALUE, TIME, ID = range(6)
+#: Row of `begin` and `stop` that an event's id has.
+ID_ROW: Final = 2
 OTHER: Final = -1
 KEYS: Final = np.frombuffer("".join(NAMES).encode(), np.uint8)
 KEY_ENDS: Final = np.cumsum([len(name) for name in NAMES])
@@ -38,7 +40,7 @@ class Scanned(NamedTuple):
     plain: Array
     """uint8 (n,)"""
     begin: Array
-    """int64 (2, n): where user and item begin in the text, and where they stop."""
+    """int64 (3, n): where user, item and the event's own id begin in the text, and where they stop; no id: both are 0."""
     stop: Array
     kind: Array
     """uint16 (n,): index of the type's name."""
@@ -144,6 +146,9 @@ def take_string(text: Array, at: int, stop: int, key: int, names: Array, ends: A
         if kind < 0:
             return -1
         out.kind[n] = kind
+    elif key == ID:
+        out.begin[ID_ROW, n] = begin
+        out.stop[ID_ROW, n] = close
     elif key in (VALUE, TIME):
         return -1
     return close + 1 if close >= 0 else -1
@@ -156,6 +161,7 @@ def scan_record(text: Array, at: int, stop: int, names: Array, ends: Array, usua
     out.kind[n] = max(usual, 0)
     out.digits[n] = 1
     out.after[n] = 0
+    out.begin[ID_ROW, n] = out.stop[ID_ROW, n] = 0
     met = 0
     at = skip_space(text, at, stop)
     mark = OPEN
@@ -205,7 +211,7 @@ def scan_records(text: Array, lengths: Array, names: Array, ends: Array, usual: 
 def scan(text: Array, lengths: Array, names: Array, ends: Array, usual: int) -> Scanned:
     """As `scan_records`, into new arrays."""
     n = len(lengths)
-    places = np.empty((2, 2, n), np.int64)
+    places = np.empty((2, 3, n), np.int64)
     out = Scanned(
         plain=np.empty(n, np.uint8),
         begin=places[0],

@@ -50,15 +50,22 @@ def decoded(
 ) -> Decoded:
     """What comes out, once it was found to be what the codec says."""
     both(values, types, value_range, convert_times=True)
+    assert both(values, types, value_range, convert_times=False, with_ids=False).ids is None
     return both(values, types, value_range, convert_times=False)
 
 
 def both(
-    values: Sequence[bytes | None], types: Sequence[str], value_range: tuple[float, float], *, convert_times: bool
+    values: Sequence[bytes | None],
+    types: Sequence[str],
+    value_range: tuple[float, float],
+    *,
+    convert_times: bool,
+    with_ids: bool = True,
 ) -> Decoded:
     records = batch_of(values)
-    ours = Decoder(PARTITIONS, types, value_range, convert_times=convert_times).decode(records)
-    theirs = codec.decode(records, PARTITIONS, types, value_range, convert_times=convert_times)
+    ours = Decoder(PARTITIONS, types, value_range, convert_times=convert_times, with_ids=with_ids).decode(records)
+    theirs = codec.decode(records, PARTITIONS, types, value_range, convert_times=convert_times, with_ids=with_ids)
+    assert (told(ours.ids) if ours.ids else []) == theirs.ids
     assert told(ours.users) == theirs.users
     assert told(ours.items) == theirs.items
     assert [types[kind] for kind in ours.kinds.tolist()] == theirs.types
@@ -97,6 +104,8 @@ PLAIN = [
     b'{"user":"u","item":"i","value":0.1234567890123,"ts":4294967295000}',
     b'{"user":"u","item":"i","value":999999.999999999,"ts":17}',
     b'{"user":"u","item":"i","value":16777217,"ts":17}'.replace(b"16777217", b"167773"),
+    b'{"id":"","user":"u","item":"i","ts":1}',
+    b'{"id":"' + b"x" * 1000 + b'","user":"u","item":"i","ts":1}',
     b'{"user":"' + b"u" * MOST_ID_BYTES + b'","item":"{}[],:","ts":1}',
 ]
 
@@ -118,7 +127,8 @@ OTHERS: list[bytes | None] = [
     b'{"user":"a\nb","item":"i","ts":1}', '{"user":"ü","item":"商品","ts":1}'.encode(), b'{"user":"\xff","item":"i","ts":1}',
     b'{"user":"","item":"i","ts":1}', b'{"user":"u","item":"i"}', b'{"user":"u","ts":1}',
     b'{"user":"' + b"u" * 256 + b'","item":"i","ts":1}', b'{"user":5,"item":"i","ts":1}', b'{"user":null,"item":"i","ts":1}',
-    b'{"user":"u","item":"i","ts":"1"}', b'{"user":"u","item":"i","ts":1.0}', b'{"user":"u","item":"i","ts":-1}',
+    b'{"user":"u","item":"i","ts":"1"}', b'{"user":"u","item":"i","ts":1,"id":"a\\u0000b\\u00e9"}',
+    b'{"user":"u","item":"i","ts":1.0}', b'{"user":"u","item":"i","ts":-1}',
     b'{"user":"u","item":"i","ts":01}', b'{"user":"u","item":"i","ts":1e3}', b'{"user":"u","item":"i","ts":null}',
     b'{"user":"u","item":"i","ts":4294967295001}', b'{"user":"u","item":"i","ts":1700000000}',
     b'{"user":"u","item":"i","ts":1700000000000000}', b'{"user":"u","item":"i","ts":1700000000000000000}',
@@ -179,7 +189,7 @@ EVENTS = st.fixed_dictionaries(
         "type": st.sampled_from([*TYPES, "strange", ""]),
         "value": st.floats() | st.integers() | st.decimals(-9999, 9999, places=4).map(float),
         "ts": st.integers(-1, MOST_TIME + 1) | st.none() | st.floats() | TIMES,
-        "id": st.text(max_size=5) | st.none(),
+        "id": st.text(max_size=5) | st.none() | st.integers(),
         "extra": st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=3), st.lists, max_leaves=4),
     },
 )

@@ -2,6 +2,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streammf.errors import ConfigurationError, DataLossError, SourceError
@@ -155,3 +156,17 @@ def test_a_reader_sees_each_event_with_the_position_behind_it(tmp_path: Path) ->
         view = reader.view()
     assert view.header.positions == [(LOG.topic, LOG.number, 33)]
     assert (view.header.events, view.header.committed_events, view.header.status) == (33, 33, "stopped")
+
+
+def test_an_event_that_was_sent_twice_is_learned_once_whatever_the_batches_and_restarts(tmp_path: Path) -> None:
+    once = [msgspec.structs.replace(event, id=f"e{n}") for n, event in enumerate(clicks(200))]
+    twice = [event for n, event in enumerate(once) for event in [event, once[max(n - 30, 0)]]]
+    options = TrainerOptions(idle_seconds=0.01, same_id_events=31, commit_events=7)
+    for end in (3, 150, 151, 400):
+        train(tmp_path / "restarted", ListedSource(twice[:end], most=9), options=options)
+    assert train(tmp_path / "whole", ListedSource(twice), options=options).events == 200
+    assert stored_digest(tmp_path / "restarted") == stored_digest(tmp_path / "whole")
+    few = msgspec.structs.replace(options, same_id_events=30)
+    assert train(tmp_path / "few", ListedSource(twice), options=few).events > 200, "the window ends there"
+    off = msgspec.structs.replace(options, same_id_events=0)
+    assert train(tmp_path / "off", ListedSource(twice), options=off).events == 400
