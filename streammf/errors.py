@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
     """A process that `up` keeps running died again and again."""
     STORE_FULL = 12
     """The file system of the store is full: goes on by itself once there is room."""
+    DIVERGED = 13
+    """The model diverged, and learning was stopped."""
 
 
 class StreamMFError(Exception):
@@ -88,6 +90,12 @@ class MemoryFullError(StreamMFError):
     """The surroundings: the file system of the live memory is too small, full or not writable."""
 
     exit_code = ExitCode.MEMORY
+
+
+class DivergedError(StreamMFError):
+    """The one who configured it: at these rates the model diverges. What was not committed is dropped."""
+
+    exit_code = ExitCode.DIVERGED
 
 
 class NoModelError(StreamMFError):

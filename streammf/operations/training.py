@@ -4,7 +4,9 @@ Rules of this file:
 1. What fails fast comes first: settings, store, log; then kernels are compiled, and only then memory is taken.
 2. SIGTERM and SIGINT ask the loop to stop, which commits the last batch; the process ends by itself.
 3. A log that is out of reach is waited for once it was learned from; the first time, an error names it soon.
-4. What it is doing instead of learning, and why it ended, stands in its note, for who is asked whether it is ready.
+4. A model that diverged is replaced by a generation of the last commit; then it waits to be told to stop, so that nobody starts
+   it anew to diverge again, and queries are answered meanwhile.
+5. What it is doing instead of learning, and why it ended, stands in its note, for who is asked whether it is ready.
 """
 
 import gc
@@ -18,7 +20,7 @@ from typing import Final
 
 from streammf.counters.block import Block
 from streammf.counters.slot import FOLDER, Slot, take
-from streammf.errors import DataLossError, StoreBusyError, StreamMFError, UnreachableError
+from streammf.errors import DataLossError, DivergedError, StoreBusyError, StreamMFError, UnreachableError
 from streammf.events.source import Source
 from streammf.learning import compiling
 from streammf.learning.options import LearningOptions
@@ -81,14 +83,21 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         compiling.ready(learning.part, report=compiled)
         note.write(block, Note(doing="the trainer reads back what it had learned"))
         writer = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
-        accept = accepts_loss(configuration)
-        trainer = Trainer(source, store, writer, learning, configuration.of(TrainerOptions), block, accept_loss=accept)
+        accept, options = accepts_loss(configuration), configuration.of(TrainerOptions)
+        trainer = Trainer(source, store, writer, learning, options, block, accept_loss=accept)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         open_parts.enter_context(keeper)
         settle_interpreter()
         where = f"{named(configuration)}, store {store_options.path}, live memory {base}{asked_at}"
-        trainer.run(stop, lambda: ready(f"{trainer.events:,} events learned from {where}"))
+        try:
+            trainer.run(stop, lambda: ready(f"{trainer.events:,} events learned from {where}"))
+        except DivergedError as error:
+            print(f"{error}", file=sys.stderr, flush=True)  # noqa: T201 - it ends only when it is told to
+            writer.close()
+            last_good = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
+            Trainer(source, store, last_good, learning, options, block, accept_loss=accept).wait(stop, str(error))
+            raise
         return trainer.events
 
 

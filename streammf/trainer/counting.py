@@ -32,15 +32,17 @@ OLDEST: Final = 86_400.0
 
 def families(types: Iterable[str]) -> tuple[Family, ...]:
     """The families of a trainer that learns from events of these types."""
-    outcomes = ("applied", "already_applied")
+    outcomes = ("applied", "already_applied", "duplicate")
     return (
         *OWN,
         Family(
             "events_total",
             "counter",
-            "Events handed to the model; already_applied: the log's client delivered them again, and they were dropped.",
+            "Events handed to the model; already_applied: the log's client delivered them again, and they were dropped; "
+            "duplicate: dropped, because their id was there before.",
             {"type": tuple(types), "outcome": outcomes},
         ),
+        Family("diverged", "gauge", "1 where learning was stopped because the model had diverged, else 0."),
         Family("rejected_total", "counter", "Records set aside, by reason.", {"reason": REASONS}),
         Family("accepted_losses_total", "counter", "Partitions of which a loss of events was accepted.", {"reason": LOSSES}),
         Family(
@@ -93,6 +95,7 @@ class TrainerCounters:
     def __init__(self, block: Block, types: Iterable[str]) -> None:
         self.block = block
         self.heartbeat = block.gauge("heartbeat")
+        self.diverged = block.gauge("diverged")
         self.batch_events = block.histogram("batch_events")
         self.decode_seconds = block.histogram("decode_seconds")
         self.learn_seconds = block.histogram("learn_seconds")
@@ -108,6 +111,7 @@ class TrainerCounters:
             reason: (block.counter("accepted_losses_total", reason), block.counter("lost_events_total", reason))
             for reason in LOSSES
         }
+        self._duplicate = [block.counter("events_total", name, "duplicate") for name in names]
         self._odd = {kind: block.counter("odd_times_total", kind) for kind in (*UNITS, AHEAD)}
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
 
@@ -118,6 +122,10 @@ class TrainerCounters:
     def applied_before(self, kinds: NDArray[np.uint16]) -> None:
         """Events of these kinds came again."""
         _add(self._again, kinds)
+
+    def duplicate(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds were sent twice."""
+        _add(self._duplicate, kinds)
 
     def rejected(self, records: Sequence[Rejected]) -> None:
         """These were set aside."""

@@ -5,7 +5,7 @@ Rules of this file:
 2. Published after every batch, committed when due: a click is visible at once and durable soon. Events and the positions
    that they end at become visible together, and durable together.
 3. An error in any thread ends the trainer. What was applied before an error of the *log* is committed first; after any other
-   error nothing is, for the last commit is good.
+   error nothing is, for the last commit is good. That is also how a model that diverged is dropped: see brake.py.
 """
 
 import logging
@@ -24,17 +24,21 @@ from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
-from streammf.state.header import Header
+from streammf.state.header import Header, Status
 from streammf.state.live import LiveWriter
 from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
 from streammf.state.model import Model
 from streammf.state.recovery import recover
 from streammf.state.store import Store
+from streammf.trainer import note
 from streammf.trainer.attempts import DECODING, LEARNING, Attempts, in_order
+from streammf.trainer.brake import Brake
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
 from streammf.trainer.decoding import Decoder
 from streammf.trainer.losses import settle, words
+from streammf.trainer.note import Note
+from streammf.trainer.once import once, window
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress
 from streammf.trainer.quality import Quality, quality_families
@@ -75,8 +79,13 @@ class Trainer:
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
         self._decoder = Decoder(
-            source.partitions, [*learning.types], self._model.value_range, convert_times=options.convert_times
+            source.partitions,
+            [*learning.types],
+            self._model.value_range,
+            convert_times=options.convert_times,
+            with_ids=options.same_id_events > 0,
         )
+        self._window = window(store, options.same_id_events, learning.seed)
         self._rejected: list[Rejected] = []
         plain = msgspec.to_builtins(learning)
         meta = store.meta()
@@ -91,6 +100,7 @@ class Trainer:
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
         meta = msgspec.structs.replace(meta, options=plain, losses=[*meta.losses, *self._losses][-MOST_LOSSES:])
         self._commits = Commits(store, self._model, meta, options, self._counters, source.check)
+        self._brake = Brake(options.brake_share)
         self._attempts = Attempts(store.path, source.partitions, self._progress.next)
         ahead = 0 if self._attempts.careful else AHEAD
         self._reader = Reader(source, self._prepare, self._most, options.idle_seconds, ahead)
@@ -114,6 +124,7 @@ class Trainer:
         """
         watcher = Watcher(self._source, self._counters.block, self._clocks)
         try:
+            self._counters.diverged.set(0.0)
             self._accept()
             self._publish()
             started()
@@ -132,6 +143,15 @@ class Trainer:
             self._reader.stop()
             watcher.stop("the trainer has ended")
             self._commits.close()
+
+    def wait(self, stop: threading.Event, why: str) -> None:
+        """Learn nothing until `stop` is set: show what was committed, and say why it does not grow."""
+        while not stop.is_set():
+            self._counters.heartbeat.set(time.time())
+            self._counters.diverged.set(1.0)
+            note.write(self._counters.block, Note(doing=why))
+            self._publish("stopped")
+            stop.wait(HEARTBEAT)
 
     def _until_done(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -174,11 +194,12 @@ class Trainer:
                 decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
             order = self._progress.order(records.partitions, records.offsets)
             columns, again = self._progress.unread(decoded, records.positions)
+            columns, duplicates, accepted = once(self._window, columns)
             rows = self._progress.rows(columns.partitions)
             events = self._model.prepare(
                 columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
             )
-        return Ready(columns, events, again, order, records.positions)
+        return Ready(columns, events, again, order, records.positions, duplicates, accepted)
 
     def _apply(self, batch: Ready) -> None:
         """The learner's part of it."""
@@ -197,11 +218,14 @@ class Trainer:
             self._model.apply(batch.events)
             reach("learner.applied")
         self._commits.learned(batch.order)
+        self._brake.judge(self._live.memory.state, batch.events.batch)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.rejected))
         self._counters.applied(columns.kinds)
         self._counters.applied_before(batch.again)
+        self._counters.duplicate(batch.duplicates)
+        self._commits.accept(batch.accepted)
         self._counters.rejected(columns.rejected)
         self._counters.odd_times(columns.units, int(np.count_nonzero(columns.times > self._model.clock)))
         if careful:
@@ -212,11 +236,11 @@ class Trainer:
         partitions = list(self._progress.next)  # at once: the learner may be adding one
         return dict(zip(partitions, self._live.memory.state.partitions.clock[: len(partitions)].tolist(), strict=True))
 
-    def _publish(self) -> None:
+    def _publish(self, status: Status = "learning") -> None:
         began = time.perf_counter()
         committed = self._commits.meta
         header = Header(
-            status="learning",
+            status=status,
             events=self._model.events,
             clock=self._model.clock,
             positions=[(p.topic, p.number, offset) for p, offset in self._progress.next.items()],

@@ -16,6 +16,10 @@ class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Longest time between two commits while events arrive, s."""
     commit_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
     """Most events between two commits: what is learned again after a crash while behind."""
+    brake_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.2
+    """Learning stops when more than this share of 1,000 events in a row have vectors that ran away. 1: never."""
+    same_id_events: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] = 0
+    """An event whose `id` is among the last so many different ids is left out, as sent twice. 0: ids are not looked at."""
     convert_times: bool = False
     """Take a time in s, µs or ns, told by its size, for what it means. Otherwise its event is set aside, the unit named."""
 
