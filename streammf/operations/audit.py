@@ -75,7 +75,8 @@ def audit(configuration: Configuration, report: Callable[[int, int], None]) -> A
             stored = digest(store)
         options = msgspec.structs.replace(store_options, path=str(Path(folder) / "again"))
         with closing(_ordered(configuration, meta, journal)) as source:
-            return _learned_again(source, meta, len(journal), stored, options, Path(memory), report)
+            choices = configuration.of(TrainerOptions)  # which events are left out, and how times are read
+            return _learned_again(source, meta, len(journal), stored, options, choices, Path(memory), report)
 
 
 def _ordered(configuration: Configuration, meta: Meta, journal: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> Ordered:
@@ -106,13 +107,14 @@ def _learned_again(
     runs: int,
     stored: str,
     options: StoreOptions,
+    choices: TrainerOptions,
     memory: Path,
     report: Callable[[int, int], None],
 ) -> Audit:
     learning = msgspec.convert(meta.choices, LearningOptions)
     compiling.ready(learning.part)
     with closing(Store.open(options)) as store, closing(LiveWriter(memory / "live", learning)) as writer:
-        trainer = Trainer(source, store, writer, learning, TrainerOptions())
+        trainer = Trainer(source, store, writer, learning, choices)
         done = threading.Event()
         watcher = threading.Thread(target=_reporting, args=(done, lambda: report(trainer.events, meta.events)), daemon=True)
         watcher.start()

@@ -127,9 +127,7 @@ class Commits:
             commit=self._taken.commit + 1,
         )
         accepted = np.concatenate(self._accepted) if self._accepted else None
-        self._writing = self._thread.submit(
-            self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted
-        )
+        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted)
         rejected.clear()
         self._order.clear()
         self._accepted.clear()

@@ -72,7 +72,7 @@ def test_the_store_keeps_the_newest_and_little_more(tmp_path: Path, sizes: list[
         before = meta()
         first = 0
         for size in sizes:
-            before = store.commit(Copier(*model()).take(), before, (), everything[first : first + size], 20)
+            before = store.commit(Copier(*model()).take(), before, accepted=everything[first : first + size], window=20)
             first += size
             assert kept(store)[-20:].tolist() == everything[max(first - 20, 0) : first].tolist()
             assert len(kept(store)) < 20 + max(sizes)
