@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import StoreError
-from streammf.learning.tables import TABLES, Axis, Dimensions
+from streammf.learning.tables import TABLES, Axis, Dimensions, in_use
 from streammf.state.meta import Meta
 from streammf.state.reading import Reading
 from streammf.state.records import BlockLayout, Part, columns_of
@@ -115,8 +115,9 @@ def _cut(heap: bytes, lengths: bytes) -> Iterator[bytes]:
 
 
 def _moved(one: Reading, two: Reading, metas: list[Meta], same: dict[Axis, Bools]) -> Iterator[Moved]:
-    for table in TABLES:
-        layouts = [BlockLayout.of(table, Dimensions(**meta.dimensions)) for meta in metas]
+    dimensions = [Dimensions(**meta.dimensions) for meta in metas]
+    for table in in_use(in_use(TABLES, dimensions[0]), dimensions[1]):
+        layouts = [BlockLayout.of(table, of) for of in dimensions]
         counts = [meta.counts[table.axis] for meta in metas]
         if layouts[0] != layouts[1] or metas[0].layout != metas[1].layout:
             continue  # other widths or columns: nothing to compare row by row

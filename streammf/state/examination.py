@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from streammf.errors import StreamMFError
 from streammf.events.event import MOST_TIME
 from streammf.learning import compiling
-from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, Table
+from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, Table, in_use
 from streammf.state import datafile
 from streammf.state.filesystem import TMPFS, kind
 from streammf.state.ids import Ids
@@ -102,13 +102,14 @@ def _examine_commit(reading: Reading, report: Report, tell: Tell) -> None:
     report.problems += _of_meta(meta)
     try:
         dimensions = Dimensions(**meta.dimensions)
-        require_layout(meta, TABLES, dimensions)
+        tables = in_use(TABLES, dimensions)
+        require_layout(meta, tables, dimensions)
     except (TypeError, StreamMFError) as error:
         report.problems.append(f"rows were not read: {error}")
         return
-    sizes = {table.name: BlockLayout.of(table, dimensions).blocks(meta.counts[table.axis]) for table in TABLES}
+    sizes = {table.name: BlockLayout.of(table, dimensions).blocks(meta.counts[table.axis]) for table in tables}
     done, whole = 0, sum(sizes.values()) + 1
-    for table in TABLES:
+    for table in tables:
         layout = BlockLayout.of(table, dimensions)
         said = f"rows of {table.name}"
 

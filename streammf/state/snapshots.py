@@ -20,7 +20,7 @@ from typing import Final
 
 from streammf.errors import StoreError
 from streammf.learning.options import LearningOptions
-from streammf.learning.tables import TABLES, Dimensions
+from streammf.learning.tables import TABLES, Dimensions, in_use
 from streammf.state import datafile, manifest
 from streammf.state.datafile import said, sync
 from streammf.state.manifest import Manifest
@@ -131,7 +131,8 @@ def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
     """Raise StoreError where this release has other columns, ConfigurationError where the trainer would learn another model."""
     if described.dimensions.keys() != set(Dimensions._fields):
         raise StoreError(f"the snapshot has dimensions {sorted(described.dimensions)}: use the release that wrote it")
-    require_layout(described, TABLES, Dimensions(**described.dimensions))
+    dimensions = Dimensions(**described.dimensions)
+    require_layout(described, in_use(TABLES, dimensions), dimensions)
     if learning is not None:
         require_settings(described, learning.objective, learning.seed, learning.dimensions)
 

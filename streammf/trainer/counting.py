@@ -43,6 +43,34 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
             {"type": tuple(types), "outcome": outcomes},
         ),
         Family("diverged", "gauge", "1 where learning was stopped because the model had diverged, else 0."),
+        *_set_aside(),
+        Family("batch_events", "histogram", "Events of a batch, those that are set aside included.", buckets=BATCHES),
+        Family("decode_seconds", "histogram", "Decoding and checking one batch.", buckets=SECONDS),
+        Family("learn_seconds", "histogram", "Applying one batch to the model, new ids included.", buckets=SECONDS),
+        Family("publish_seconds", "histogram", "Making one batch visible to the query workers.", buckets=SECONDS),
+        Family("commit_copy_seconds", "histogram", "Copying what changed; learning waits for it.", buckets=SECONDS),
+        Family("commit_write_seconds", "histogram", "Writing a commit to disk, beside learning.", buckets=SECONDS),
+        Family("snapshots_total", "counter", "Snapshots that the trainer was to write by itself.", {"outcome": SNAPSHOTS}),
+        Family("snapshot_bytes", "gauge", "Size of the newest snapshot of this store; 0: there is none."),
+        Family("snapshot_at", "gauge", "Wall clock at which it was written, seconds since the epoch; 0: there is none."),
+        Family("snapshot_due_at", "gauge", "Wall clock since which one is due, seconds since the epoch; 0: none is."),
+        Family(
+            "store_reader_lag_commits",
+            "gauge",
+            "Commits since the one that the slowest reader of the store sees; what it holds back, the file grows by.",
+        ),
+        Family(
+            "freshness_seconds",
+            "histogram",
+            "From an event's own time until queries reflect it. Old events that are replayed are old; a day is the most.",
+            buckets=AGES,
+        ),
+    )
+
+
+def _set_aside() -> tuple[Family, ...]:
+    """Families of what was not learned from as it came."""
+    return (
         Family("rejected_total", "counter", "Records set aside, by reason.", {"reason": REASONS}),
         Family("accepted_losses_total", "counter", "Partitions of which a loss of events was accepted.", {"reason": LOSSES}),
         Family(
@@ -65,27 +93,6 @@ def families(types: Iterable[str]) -> tuple[Family, ...]:
             {"outcome": ("sent", "gone", "failed")},
         ),
         Family("dead_letters_waiting", "gauge", "Records set aside and not yet sent on; 0 where there are no dead letters."),
-        Family("batch_events", "histogram", "Events of a batch, those that are set aside included.", buckets=BATCHES),
-        Family("decode_seconds", "histogram", "Decoding and checking one batch.", buckets=SECONDS),
-        Family("learn_seconds", "histogram", "Applying one batch to the model, new ids included.", buckets=SECONDS),
-        Family("publish_seconds", "histogram", "Making one batch visible to the query workers.", buckets=SECONDS),
-        Family("commit_copy_seconds", "histogram", "Copying what changed; learning waits for it.", buckets=SECONDS),
-        Family("commit_write_seconds", "histogram", "Writing a commit to disk, beside learning.", buckets=SECONDS),
-        Family("snapshots_total", "counter", "Snapshots that the trainer was to write by itself.", {"outcome": SNAPSHOTS}),
-        Family("snapshot_bytes", "gauge", "Size of the newest snapshot of this store; 0: there is none."),
-        Family("snapshot_at", "gauge", "Wall clock at which it was written, seconds since the epoch; 0: there is none."),
-        Family("snapshot_due_at", "gauge", "Wall clock since which one is due, seconds since the epoch; 0: none is."),
-        Family(
-            "store_reader_lag_commits",
-            "gauge",
-            "Commits since the one that the slowest reader of the store sees; what it holds back, the file grows by.",
-        ),
-        Family(
-            "freshness_seconds",
-            "histogram",
-            "From an event's own time until queries reflect it. Old events that are replayed are old; a day is the most.",
-            buckets=AGES,
-        ),
     )
 
 
