@@ -47,6 +47,11 @@ ROWS_OF: Final = {
     ("seen", "next"): Axis.SEEN,
     ("recent", "user"): Axis.USER,
     ("recent", "item"): Axis.ITEM,
+    ("neighbours", "item"): Axis.ITEM,
+    ("rated_items", "item"): Axis.ITEM,
+    ("audience", "user"): Axis.USER,
+    ("measures", "top"): Axis.ITEM,
+    ("measures", "listed"): Axis.ITEM,
 }
 
 Tell = Callable[[str, float], None]
