@@ -35,13 +35,15 @@ LASTING: Final = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
-#: Another broker leads the partition now, or the same one for the second time, or it has come back.
+#: Another broker leads the partition now, or the same one for the second time, or it has come back; or the client knows of no
+#: leader, as it may just after a topic was created, and answers from that memory alone.
 _OTHER_LEADER: Final = frozenset(
     {
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._NOENT,
     }
 )
 #: Whoever is asked is not there, and may be later.
@@ -53,6 +55,7 @@ AWAY: Final = frozenset(
         KafkaError._RESOLVE,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._NOENT,
     }
 )
 #: s between two questions.
