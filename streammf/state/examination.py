@@ -48,7 +48,7 @@ ROWS_OF: Final = {
     ("recent", "user"): Axis.USER,
     ("recent", "item"): Axis.ITEM,
     ("neighbours", "item"): Axis.ITEM,
-    ("rated_items", "item"): Axis.ITEM,
+    ("rated_items", "other"): Axis.ITEM,
     ("audience", "user"): Axis.USER,
     ("measures", "top"): Axis.ITEM,
     ("measures", "listed"): Axis.ITEM,

@@ -18,7 +18,7 @@ from streammf.state.meta import Position
 from streammf.state.options import StoreOptions
 from streammf.state.recovery import recover
 from streammf.state.store import Store
-from tests.state.models import change, commit, digest_after, meta, model
+from tests.state.models import RANKING, change, commit, digest_after, meta, model
 from tests.state.object_store import BUCKET, s3_server
 
 
@@ -28,9 +28,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "streammf-data" / "store"
     with Store.open(StoreOptions(path=str(path))) as opened:
-        made = model()
+        made = model(dimensions=RANKING)
         change(made, 1)
-        commit(opened, Copier(*made), meta(), 1)
+        commit(opened, Copier(*made), meta(dimensions=RANKING), 1)
     return path
 
 
@@ -42,7 +42,7 @@ def said(*arguments: str) -> str:
 
 def test_the_digest_of_a_store_and_of_its_snapshot_are_printed_and_equal() -> None:
     said("create", "copy")
-    assert said("digest") == said("digest", "copy") == digest_after(1) + "\n"
+    assert said("digest") == said("digest", "copy") == digest_after(1, RANKING) + "\n"
     assert said("digest", "--side", "items") != said("digest")
 
 
@@ -54,7 +54,13 @@ def test_a_snapshot_that_nobody_named_is_listed(store: Path) -> None:
 
 
 #: As the store's model was made.
-SETTINGS = {"STREAMMF_LEARNING__FACTORS": "4", "STREAMMF_LEARNING__HISTORY": "3", "STREAMMF_LEARNING__RECENT": "50"}
+SETTINGS = {
+    "STREAMMF_LEARNING__FACTORS": "4",
+    "STREAMMF_LEARNING__HISTORY": "3",
+    "STREAMMF_LEARNING__RECENT": "50",
+    "STREAMMF_LEARNING__NEIGHBOURS": "5",
+    "STREAMMF_LEARNING__PEERS": "3",
+}
 
 
 @pytest.fixture
@@ -161,7 +167,7 @@ def test_each_snapshot_is_verified_and_a_damaged_one_sets_the_exit_code() -> Non
 def test_what_moved_since_a_snapshot_is_told(store: Path) -> None:
     said("create", "before")
     with Store.open(StoreOptions(path=str(store))) as opened:
-        made = model()
+        made = model(dimensions=RANKING)
         recover(opened, *made)
         found = opened.meta()
         assert found
@@ -187,4 +193,4 @@ def test_a_snapshot_goes_to_an_object_store_and_comes_back(monkeypatch: pytest.M
         said("create", f"s3://{BUCKET}/elsewhere/monday")
         for each in ("latest", path, f"s3://{BUCKET}/elsewhere/monday"):
             said("restore", each, "--store", f"back-{len(each)}")
-            assert said("digest", "--store", f"back-{len(each)}") == digest_after(1) + "\n"
+            assert said("digest", "--store", f"back-{len(each)}") == digest_after(1, RANKING) + "\n"

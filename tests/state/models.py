@@ -24,6 +24,8 @@ from streammf.state.recovery import recover
 from streammf.state.store import Store
 
 DIMENSIONS = Dimensions(factors=4, history=3, recent=50, blend=1, neighbours=5, peers=3, stack=1)
+#: What a model of rankings can have.
+RANKING = DIMENSIONS._replace(stack=0)
 LIMITS = Limits(users=100_000, items=100_000)
 
 
@@ -99,9 +101,9 @@ def numbered(count: int) -> list[tuple[int, Rejected]]:
     return list(enumerate(record for step in range(1, count + 1) for record in rejected(step)))
 
 
-def digest_after(steps: int) -> str:
+def digest_after(steps: int, dimensions: Dimensions = DIMENSIONS) -> str:
     """The digest of a model that never saw a store."""
-    made = model()
+    made = model(dimensions=dimensions)
     for step in range(1, steps + 1):
         change(made, step)
     aside = numbered(steps)
