@@ -43,18 +43,20 @@ class _Waiting:
 
 
 class Ordered:
-    """A source whose records come in the order of `runs`: (partition, offset after the run), and end at `ends`."""
+    """A source whose records come in the order of `runs`: (partition, offset after the run), and end at `ends`.
+
+    It has the partitions of `ends`, in that order: the one in which they were met.
+    """
 
     def __init__(self, source: Source, runs: Iterable[tuple[Partition, int]], ends: Mapping[Partition, int]) -> None:
         self._source = source
-        self.partitions = source.partitions
+        self.partitions = tuple(ends)
         self.exhausted = False
-        self._index = {partition: index for index, partition in enumerate(source.partitions)}
-        self._waiting = [_Waiting() for _ in source.partitions]
+        self._waiting = {partition: _Waiting() for partition in ends}
         self._left = deque(runs)
         self._ends = dict(ends)
         self._reached = dict(source.positions())
-        self._next = dict(source.positions())
+        self._next = {partition: self._reached[partition] for partition in ends}
 
     def topic_ids(self) -> dict[str, str]:
         """As the log says."""
@@ -64,16 +66,15 @@ class Ordered:
         """Only before the first poll."""
         self._source.seek(positions)
         self._reached = dict(self._source.positions())
-        self._next = dict(self._source.positions())
+        self._next = {partition: self._reached[partition] for partition in self._ends}
 
     def poll(self, most: int, timeout: float) -> PlainRecords | None:
         """The records that are due, of one partition; None once there are no more."""
         while self._left:
             partition, end = self._left[0]
-            index = self._index[partition]
-            taken = self._waiting[index].take(end, most)
+            taken = self._waiting[partition].take(end, most)
             if taken:
-                return self._records(partition, index, taken)
+                return self._records(partition, taken)
             if self._reached[partition] >= end:
                 self._left.popleft()
                 self._next[partition] = max(end, self._next[partition])
@@ -92,7 +93,8 @@ class Ordered:
 
     def bounds(self) -> dict[Partition, Bounds]:
         """What of the log is read again."""
-        return {p: Bounds(bounds.first, self._ends.get(p, bounds.first)) for p, bounds in self._source.bounds().items()}
+        bounds = self._source.bounds()
+        return {partition: Bounds(bounds[partition].first, end) for partition, end in self._ends.items()}
 
     def check(self) -> None:
         """As the log says."""
@@ -109,14 +111,12 @@ class Ordered:
         """Let go of the log."""
         self._source.close()
 
-    def _records(
-        self, partition: Partition, index: int, taken: list[tuple[int, bytes | None, int, bytes | None]]
-    ) -> PlainRecords:
+    def _records(self, partition: Partition, taken: list[tuple[int, bytes | None, int, bytes | None]]) -> PlainRecords:
         offsets, values, timestamps, keys = zip(*taken, strict=True)
         self._next[partition] = offsets[-1] + 1
         return PlainRecords(
             values=values,
-            partitions=np.full(len(taken), index, np.int32),
+            partitions=np.full(len(taken), self.partitions.index(partition), np.int32),
             offsets=np.array(offsets, np.int64),
             positions=dict(self._next),
             timestamps=timestamps,
@@ -128,8 +128,9 @@ class Ordered:
         for _ in range(SILENCES):
             records = self._source.poll(AT_ONCE, POLL_SECONDS)
             if records is not None:
-                for index, waiting in enumerate(self._waiting):
-                    waiting.add(records, np.flatnonzero(records.partitions == index))
+                for index, partition_there in enumerate(self._source.partitions):
+                    if partition_there in self._waiting:
+                        self._waiting[partition_there].add(records, np.flatnonzero(records.partitions == index))
                 self._reached = dict(records.positions)
                 return
             self._reached = dict(self._source.positions())

@@ -81,6 +81,11 @@ def audit(configuration: Configuration, report: Callable[[int, int], None]) -> A
 
 def _ordered(configuration: Configuration, meta: Meta, journal: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> Ordered:
     """The log in the order of the journal; of one partition, as it stands."""
+    if meta.losses:
+        raise DataLossError(
+            f"the store has accepted that events of {meta.losses[0].topic} are lost ({meta.losses[0].reason}): without them "
+            "the log cannot tell what was learned"
+        )
     ends = {Partition(p.topic, p.partition): p.next for p in meta.positions}
     names = list(ends)
     source = open_source(configuration)

@@ -15,7 +15,7 @@ from streammf.events.source import Source
 from streammf.operations.configuration import Configuration
 from streammf.operations.sources import open_source
 from streammf.state.meta import Position
-from streammf.trainer.progress import Progress
+from streammf.trainer.losses import settle
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def log_of(configuration: Configuration) -> Iterator[Callable[[Sequence[Position
 
         def lost(positions: Sequence[Position]) -> str:
             try:
-                Progress(source, positions)
+                settle(source, positions, (), accept=False)
             except DataLossError as error:
                 return str(error)
             return ""
