@@ -27,6 +27,8 @@ SHELF_PAUSE: Final = 60.0
 AGAIN: Final = 60.0
 #: Commits that a reader may be behind before it is named: a copy of a large store takes minutes.
 FAR_BEHIND: Final = 600
+#: Reasons that are remembered as said.
+MOST_SAID: Final = 100
 #: Seconds for a snapshot that is being written at the end.
 PATIENCE: Final = 5.0
 
@@ -56,14 +58,16 @@ class Keeper(threading.Thread):
         self._last = _Last(time.time(), 0, 0)
         self._looked = -SHELF_PAUSE
         self._not_before = 0.0
-        self._said = ""
+        self._said: set[str] = set()
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """A copy that takes longer than some seconds is given up: what is left of it, the next one sweeps away."""
+        """A snapshot that takes longer than some seconds is given up, and the next one sweeps away what is left of it. Only
+        LMDB's own copy, which cannot be ended, is waited for when the store is closed.
+        """
         self._stopped.set()
         self.join(PATIENCE)
 
@@ -123,7 +127,7 @@ class Keeper(threading.Thread):
             self._not_before = time.monotonic() + AGAIN
             raise
         self._outcomes["written"].add()
-        self._said = ""
+        self._said.clear()
 
     def _name_the_slow(self) -> None:
         try:
@@ -142,6 +146,6 @@ class Keeper(threading.Thread):
             return reading.identity()
 
     def _say(self, reason: str) -> None:
-        if reason != self._said:
-            self._said = reason
+        if reason not in self._said:
+            self._said = {*self._said, reason} if len(self._said) < MOST_SAID else {reason}
             log.warning("%s", reason)
