@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from streammf.errors import StoreError
+from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import TABLES, Dimensions, in_use
 from streammf.state import datafile, manifest
@@ -51,11 +52,14 @@ def create(store: Store, target: Path, *, scheduled: bool = False) -> Manifest:
         _sweep(target.parent)
         with _aside(target) as aside:
             store.copy(aside)
+            reach("snapshot.copied")
             described = _describe(aside, scheduled=scheduled)
             (aside / MANIFEST).write_bytes(manifest.written(described))
             for path in (aside / datafile.NAME, aside / MANIFEST, aside):
                 sync(path)
+            reach("snapshot.synced")
             aside.rename(target)
+            reach("snapshot.renamed")
         sync(target.parent)
     return described
 
@@ -156,8 +160,10 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False, learning: 
             manifest.require_same(described, *_hashed(snapshot / datafile.NAME, aside), snapshot)
             aside.chmod(0o600)
             sync(aside)
+            reach("restore.synced")
             (folder / "lock.mdb").unlink(missing_ok=True)  # its readers read the file that is replaced
             aside.rename(folder / datafile.NAME)
+            reach("restore.renamed")
             sync(folder)
         finally:
             aside.unlink(missing_ok=True)

@@ -119,6 +119,7 @@ class Store:
                 except lmdb.MapFullError:
                     with self._turns.alone():
                         self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+            self._require_same_file()
             self._environment.reader_check()  # a reader that was killed would pin every page freed since
 
     def commit(
@@ -296,18 +297,21 @@ class Store:
         """Raise StoreError where somebody removed, replaced or cut the data file: what is written to it now, nobody would find,
         and what is read of it now kills the process.
         """
+        known = self._size  # before the look: another thread may look later, at a file that has grown
         with said("use", self.path):
             status = (self.path / datafile.NAME).stat()
         if status.st_ino != self._inode:
             if self._owner is None:
                 return  # restored over: what is mapped is the old file, whole
             raise StoreError(f"the data file of {self.path} was replaced while it was written: nothing is durable any more")
-        if status.st_size < self._size:
+        if status.st_size < known:
             raise StoreError(
-                f"the data file of {self.path} was cut off from {self._size:,} to {status.st_size:,} bytes while it was open: "
+                f"the data file of {self.path} was cut off from {known:,} to {status.st_size:,} bytes while it was open: "
                 "restore a snapshot, or replay the log into a new store"
             )
-        self._size = status.st_size
+        self._size = max(self._size, status.st_size)
+        if self._owner is None:
+            datafile.check(self.path / datafile.NAME)  # others write it: what it must hold, its newest meta page says
 
     def _require_own_process(self) -> None:
         """Raise StoreError in a forked child."""

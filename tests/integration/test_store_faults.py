@@ -81,7 +81,9 @@ def test_snapshots_are_written_beside_learning_and_each_is_a_state_that_was_comm
         for first in range(1000, 8_000, 1000):
             write(tmp_path, events[first : first + 1000])
             wait_for(lambda: durable(tmp_path / "store") >= first + 1000, "a durable thousand", 60)  # noqa: B023
-        wait_for(lambda: value(scrape(), "streammf_snapshots_total", outcome="written") >= 2, "two snapshots", 60)
+            if first in {3000, 7000}:
+                wanted = 1 + (first == 7000)
+                wait_for(lambda: value(scrape(), "streammf_snapshots_total", outcome="written") >= wanted, "a snapshot", 60)  # noqa: B023
         said = scrape()
         assert value(said, "streammf_snapshot_bytes") > 0
         assert 0 <= value(said, "streammf_snapshot_age_seconds") < 300
