@@ -15,7 +15,7 @@ def main() -> None:
         for path in sorted((ROOM / room).glob("*.py")):
             if "@kernel" in path.read_text():
                 import_module(f"streammf.{room}.{path.stem}")
-    ready(report=lambda done, of: print(f"\r{done} of {of} kernels", end="", file=sys.stderr, flush=True))
+    ready(report=lambda done, of: sys.stderr.write(f"\r{done} of {of} kernels"))
 
 
 if __name__ == "__main__":
