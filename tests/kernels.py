@@ -15,7 +15,12 @@ def main() -> None:
         for path in sorted((ROOM / room).glob("*.py")):
             if "@kernel" in path.read_text():
                 import_module(f"streammf.{room}.{path.stem}")
-    ready(report=lambda done, of: sys.stderr.write(f"\r{done} of {of} kernels"))
+    ready(report=say)
+
+
+def say(done: int, of: int) -> None:
+    """How far it is."""
+    sys.stderr.write(f"\r{done} of {of} kernels")
 
 
 if __name__ == "__main__":
