@@ -65,11 +65,19 @@ def columns(state: State) -> dict[str, Array]:
     }
 
 
+#: -inf, the log of nothing, stands in them where no event has counted yet.
+LOGS = {"items.log_popularity", "audience.popularity", "measures.bar"}
+
+
 def check(made: Model, before: dict[str, Array], chosen: LearningOptions) -> None:
     """What one event did to the state."""
     after = columns(made.state)
     for name, array in after.items():
-        if name == "items.log_popularity":  # -inf, the log of nothing: no event has counted yet
+        if name in {
+            "items.log_popularity",
+            "audience.popularity",
+            "measures.bar",
+        }:  # -inf, the log of nothing: no event has counted yet
             assert not np.isnan(array).any()
             assert not (array == np.inf).any()
         else:

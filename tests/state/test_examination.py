@@ -15,7 +15,7 @@ import pytest
 
 from streammf.events.event import Rejected
 from streammf.events.source import Partition
-from streammf.learning.tables import TABLES, Dimensions, Table
+from streammf.learning.tables import TABLES, Table
 from streammf.state import examination
 from streammf.state.examination import Report, examine, examined
 from streammf.state.meta import Meta, Position
@@ -42,7 +42,8 @@ def with_value(table: Table, column: str, row: int, value: float) -> Callable[[S
     """Writes one number into a row."""
 
     def write(store: Store, transaction: "lmdb.Transaction[bytes]") -> None:
-        layout = BlockLayout.of(table, Dimensions(4, 3, 50))
+        meta = msgspec.msgpack.decode(transaction.get(b"meta", b"", db=store._databases["meta"]), type=Meta)
+        layout = BlockLayout.of(table, meta.widths)
         database, key = store._databases[f"rows.{table.name}"], (row // layout.rows).to_bytes(4)
         block = bytearray(transaction.get(key, b"", db=database))
         part = next(part for part in layout.parts if part.name == column)
