@@ -13,7 +13,7 @@ from streammf.learning.features import write_features
 from streammf.learning.guard import guard
 from streammf.learning.history import recall_past
 from streammf.learning.judging import mark_had, offer_listed, put_others, stands_for
-from streammf.learning.methods import OF_BLEND, POPULARITY, method_score
+from streammf.learning.methods import OF_BLEND, method_score
 from streammf.learning.prequential import Jury, every, had_item, note_list, note_top, note_values, write_ranking
 from streammf.learning.rates import Rates
 from streammf.learning.room import Room
@@ -60,9 +60,7 @@ def measure_blend(state: State, rates: Rates, room: Room, desk: Desk, jury: Jury
     put_candidate(desk, item)
     put_others(state, desk, jury, key)
     mark_had(state.seen, block, desk, jury)
-    served = state.measures.serving[0]
-    if state.users.taught[user] == 0:
-        served = POPULARITY  # nobody is known: popular items are given, whatever serves
+    served = state.measures.serving[0]  # newcomers get its lists too
     judge(state, rates, desk, jury, item, served)
     clear(desk)
     for method in range(OF_BLEND):
