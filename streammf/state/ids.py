@@ -208,10 +208,14 @@ def _encoded(ids: Sequence[str]) -> Texts:
     try:
         return packed(ids)
     except ValueError:
-        parts = [id_.encode("utf-8", "surrogatepass") for id_ in ids]
-        lengths = np.array([len(part) for part in parts], np.int64)
-        stops = np.cumsum(lengths)
-        return Texts(np.frombuffer(b"".join(parts), np.uint8), stops - lengths, stops)
+        return joined([id_.encode("utf-8", "surrogatepass") for id_ in ids])
+
+
+def joined(parts: Sequence[bytes]) -> Texts:
+    """Any bytes at all as texts within one, NULs included."""
+    lengths = np.array([len(part) for part in parts], np.int64)
+    stops = np.cumsum(lengths)
+    return Texts(np.frombuffer(b"".join(parts), np.uint8), stops - lengths, stops)
 
 
 def _check_lengths(ids: Texts) -> None:

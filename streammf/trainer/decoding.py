@@ -17,7 +17,7 @@ from streammf.events import codec
 from streammf.events.event import MOST_VALUE, Event, Rejected
 from streammf.events.records import some
 from streammf.events.source import Partition, Records
-from streammf.state.ids import Texts, packed
+from streammf.state.ids import Texts, joined, packed
 from streammf.trainer.scanner import ID_ROW, ITEM, USER, Scanned, scan
 
 #: Powers of ten up to which float64 is exact.
@@ -131,7 +131,7 @@ class Decoder:
         decoded.times[at] = columns.times
         decoded.users, decoded.items = decoded.users._replace(text=text), decoded.items._replace(text=text)
         if decoded.ids is not None:
-            ids = _texts(columns.ids)
+            ids = joined([text.encode() for text in columns.ids])  # unlike those of users and items these may hold a NUL
             _put(decoded.ids, at, ids, len(text))
             decoded.ids = decoded.ids._replace(text=np.concatenate((text, ids.text)))
         decoded.rejected, decoded.units = columns.rejected, columns.units
@@ -159,13 +159,6 @@ def _put(texts: Texts, at: NDArray[np.intp], others: Texts, moved: int) -> None:
     """Entries `at` become `others`, whose text begins `moved` bytes later now."""
     texts.begins[at] = others.begins + moved
     texts.stops[at] = others.stops + moved
-
-
-def _texts(ids: Sequence[str]) -> Texts:
-    """Any texts at all within one: unlike the ids of users and items these may hold a NUL."""
-    encoded = [text.encode() for text in ids]
-    stops = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return Texts(np.frombuffer(b"".join(encoded), np.uint8), np.concatenate((np.zeros(1, np.int64), stops))[:-1], stops)
 
 
 def _chosen(texts: Texts, kept: NDArray[np.bool_]) -> Texts:

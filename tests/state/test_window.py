@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from streammf.learning.compiling import ready
 from streammf.learning.tables import Array
 from streammf.state.changes import Copier
+from streammf.state.ids import joined
 from streammf.state.options import StoreOptions
 from streammf.state.store import Store
 from streammf.state.window import Window, accepted_of
-from streammf.trainer.decoding import _texts
 from tests.state.models import meta, model
 
 NOTHING = np.zeros(0, np.uint64)
@@ -58,11 +58,11 @@ def test_duplicates_are_those_of_the_rule_whatever_the_batches_and_restarts(
 
 def test_equal_ids_have_equal_hashes_and_no_id_has_none() -> None:
     window = Window(10, 1, NOTHING)
-    hashes = window.hashes(_texts(["a", "", "b", "a", "a\0", "é" * 1000]))
+    hashes = window.hashes(joined([b"a", b"", b"b", b"a", b"a\0", "é".encode() * 1000]))
     assert hashes[1] == 0
     assert hashes[0] == hashes[3]
     assert len(set(hashes.tolist())) == 5
-    assert Window(10, 2, NOTHING).hashes(_texts(["a"]))[0] != hashes[0]
+    assert Window(10, 2, NOTHING).hashes(joined([b"a"]))[0] != hashes[0]
 
 
 @pytest.mark.parametrize("sizes", [[7] * 20, [1, 30, 0, 2, 50, 3]])
