@@ -25,6 +25,7 @@ from streammf.learning.room import ROOM, Room, room, spaced
 from streammf.learning.seen import stamp_seen
 from streammf.learning.tables import FEATURES, HORIZONS, Array, State
 from streammf.learning.taste import taste_at
+from streammf.learning.trial import rank_of
 
 METHODS: Final = (
     "blend", "popularity 15 min", "popularity 6 h", "popularity 7 d", "popularity", "neighbours",
@@ -48,16 +49,6 @@ def score_all(state: State, rates: Rates, desk: Desk, feature: Array, scores: Ar
             scores[HORIZONS + 2, row] = feature[OF_NEAR] + TIE * feature[HORIZONS - 1]
             scores[HORIZONS + 3, row] = feature[FACTORS] + feature[HORIZONS - 1]
             scores[HORIZONS + 4, row] = feature[SQUARES]
-
-
-@inner
-def rank_by(scores: Array, events: Array, item: int, stamps: Array, stamp: int) -> float:
-    """How many items that are not stamped score higher than `item`; equal ones count half."""
-    rank = 0.0
-    for row in range(len(scores)):
-        if row != item and events[row] > 0 and stamps[row] != stamp and not scores[row] < scores[item]:
-            rank += 0.5 if scores[row] == scores[item] else 1.0
-    return rank
 
 
 @kernel(
@@ -96,7 +87,7 @@ def _rank(
                 score_all(state, rates, desk, feature, scores)
                 clear(desk)
                 for method in range(out.shape[1]):
-                    out[n, method] = rank_by(scores[method], state.items.events, item, stamps, n)
+                    out[n, method] = rank_of(scores[method], state.items.events, item, stamps, n)
         learn_blended(state, marks, counts, batch, rates, room, desk, bench, n)
 
 

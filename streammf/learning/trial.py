@@ -13,7 +13,8 @@ from streammf.learning.arguments import array_type, tuple_type
 from streammf.learning.compiling import inner
 from streammf.learning.room import spaced
 from streammf.learning.scan import FREE, arrange, empty, offer
-from streammf.learning.tables import Array
+from streammf.learning.seen import stamp_seen
+from streammf.learning.tables import Array, State
 
 #: Length of the lists that are judged.
 LISTED: Final = 10
@@ -83,6 +84,21 @@ def judge(trials: Trials, n: int, events: Array, item: int, stamp: int) -> None:
     for method in range(trials.rank.shape[1]):
         trials.rank[n, method] = rank_of(trials.scores[method], events, item, trials.stamps, stamp)
     write_list(trials.scores[0], events, trials.stamps, stamp, trials.best, trials.listed[n])
+
+
+@inner
+def begin(trials: Trials, state: State, n: int, user: int, item: int, how: int) -> int:
+    """The stamp of the trial of event n, which then is on all items that the user had; -1: there is none, and that is written.
+
+    how: SKIP, TRY or AGAIN.
+    """
+    no_trial(trials, n)
+    if how == SKIP or state.items.events[item] == 0:
+        return -1
+    stamp = trials.number[0]
+    trials.number[0] += 1
+    stamp_seen(state.seen, state.users.seen_block[user], trials.stamps, stamp)
+    return stamp if how == AGAIN or trials.stamps[item] != stamp else -1
 
 
 @inner

@@ -37,21 +37,15 @@ from streammf.learning.features import (
 )
 from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, Bench
+from streammf.learning.methods import BLEND_NAMES, GRADIENT, NEIGHBOURS, PLAIN, SOLVED, TIE
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
-from streammf.learning.seen import stamp_seen
 from streammf.learning.tables import HORIZONS, Array, State
 from streammf.learning.taste import taste_at
-from streammf.learning.trial import AGAIN, TRIALS, Trials, judge, no_trial
+from streammf.learning.trial import TRIALS, Trials, begin, judge
 
-METHODS: Final = (
-    "served", "popularity 15 min", "popularity 6 h", "popularity 7 d", "popularity", "neighbours", "factors + popularity",
-    "factors", "least squares",
-)  # fmt: skip
-#: How much of log-popularity decides between equal neighbours: nothing beside a difference of the neighbours'.
-TIE: Final = 1e-4
-NEIGHBOURS, WITH_POPULARITY, ALONE, LEAST_SQUARES = range(HORIZONS + 1, HORIZONS + 5)
-
+#: As the live measures have them, by position; the blend is what serves.
+METHODS: Final = ("served", *BLEND_NAMES[1:])
 
 #: Below it a popularity adds nothing to LEAST_EVENTS, not even in the last bit of a float64.
 GONE: Final = -40.0
@@ -99,9 +93,9 @@ def score_blend(state: State, rates: Rates, desk: Desk, feature: Array, scores: 
             for horizon in range(HORIZONS):
                 scores[1 + horizon, row] = feature[horizon]
             scores[NEIGHBOURS, row] = feature[OF_NEAR] + TIE * feature[HORIZONS - 1]
-            scores[WITH_POPULARITY, row] = feature[FACTORS] + feature[HORIZONS - 1]
-            scores[ALONE, row] = feature[FACTORS]
-            scores[LEAST_SQUARES, row] = feature[SQUARES]
+            scores[GRADIENT, row] = feature[FACTORS] + feature[HORIZONS - 1]
+            scores[PLAIN, row] = feature[FACTORS]
+            scores[SOLVED, row] = feature[SQUARES]
 
 
 @kernel(
@@ -129,16 +123,12 @@ def try_blend(
     for n in range(len(batch.user)):
         user = batch.user[n]
         item = batch.item[n]
-        no_trial(trials, n)
-        if sample[n] and state.items.events[item] > 0:
-            stamp = trials.number[0]
-            trials.number[0] += 1
-            stamp_seen(state.seen, state.users.seen_block[user], trials.stamps, stamp)
-            if sample[n] == AGAIN or trials.stamps[item] != stamp:
-                taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
-                lay_out(state, rates, room, desk, user, recall_past(state.users, rates, user, desk.past))
-                score_blend(state, rates, desk, feature, trials.scores)
-                clear(desk)
-                judge(trials, n, state.items.events, item, stamp)
+        stamp = begin(trials, state, n, user, item, sample[n])
+        if stamp >= 0:
+            taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
+            lay_out(state, rates, room, desk, user, recall_past(state.users, rates, user, desk.past))
+            score_blend(state, rates, desk, feature, trials.scores)
+            clear(desk)
+            judge(trials, n, state.items.events, item, stamp)
         if learn:
             learn_blended(state, marks, counts, batch, rates, room, desk, bench, n)

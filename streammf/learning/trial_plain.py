@@ -11,10 +11,9 @@ from streammf.learning.ranking import learn_choice
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.scan import popularity_at
-from streammf.learning.seen import stamp_seen
 from streammf.learning.tables import Array, State
 from streammf.learning.taste import taste_at
-from streammf.learning.trial import AGAIN, TRIALS, Trials, judge, no_trial
+from streammf.learning.trial import TRIALS, Trials, begin, judge
 
 METHODS: Final = ("served", "popularity", "factors")
 
@@ -47,14 +46,10 @@ def try_plain(
     for n in range(len(batch.user)):
         user = batch.user[n]
         item = batch.item[n]
-        no_trial(trials, n)
-        if sample[n] and state.items.events[item] > 0:
-            stamp = trials.number[0]
-            trials.number[0] += 1
-            stamp_seen(state.seen, state.users.seen_block[user], trials.stamps, stamp)
-            if sample[n] == AGAIN or trials.stamps[item] != stamp:
-                taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
-                score_plain(state, rates, room.z, trials.scores)
-                judge(trials, n, state.items.events, item, stamp)
+        stamp = begin(trials, state, n, user, item, sample[n])
+        if stamp >= 0:
+            taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
+            score_plain(state, rates, room.z, trials.scores)
+            judge(trials, n, state.items.events, item, stamp)
         if learn:
             learn_choice(state, marks, counts, batch, rates, room, n)
