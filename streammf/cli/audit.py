@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from streammf.cli.bars import bars
 from streammf.cli.flags import config_flag, json_flag, settings, source_flags, source_settings
 from streammf.errors import StoreError
 from streammf.operations.configuration import load
@@ -34,16 +35,12 @@ def command(
     Proves that nothing was lost and nothing learned twice. Reads only; a trainer may go on meanwhile. The log must still
     hold everything from its beginning.
     """
-    from rich.console import Console  # noqa: PLC0415 - as what follows, not for --help
-    from rich.progress import Progress  # noqa: PLC0415
-
     from streammf.operations.audit import audit  # noqa: PLC0415 - loads numba and LMDB
 
     flags = source_settings(source, path, bootstrap, topics) | settings("store", {"path": ("--store", store)})
     configuration = load(file, flags=flags)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("learned again", total=None)
-        found = audit(configuration, lambda done, of: bar.update(task, completed=done, total=of))
+    with bars() as bar:
+        found = audit(configuration, bar("learned again"))
     if as_json:
         click.echo(msgspec.json.encode(msgspec.to_builtins(found) | {"same": found.same}).decode())
     elif found.same:
