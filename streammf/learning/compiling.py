@@ -116,12 +116,15 @@ def kernel(
     signature: Any,  # noqa: ANN401 - numba's own type objects
     *,
     allocates: bool = True,
+    brief: bool = False,
     part: Part = "any",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A function that Python calls, for exactly these numba types. It runs without the GIL."""
+    """A function that Python calls, for exactly these numba types. It runs without the GIL, but where it is brief: getting
+    the lock back from a thread that took it meanwhile costs up to half a millisecond.
+    """
 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
-        declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=allocates)
+        declared = _njit(cache=True, nogil=not brief, fastmath=FASTMATH, error_model="numpy", _nrt=allocates)
         dispatcher: Any = declared(function)
         dispatcher._can_compile = False  # what disable_compile() sets; it refuses to before the first signature
         _kernels.append(Kernel(dispatcher, signature, part))

@@ -28,9 +28,9 @@ from streammf.trainer.counting import TrainerCounters
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.order import Runs, joined
 
-#: Bytes to copy for a commit, beyond which it is due: they stop learning for about 40 ms. With half of it a backlog costs a
-#: sixth more, because commits follow one another.
-MOST_COPIED: Final = 96 << 20
+#: Bytes to copy for a commit, beyond which it is due: they stop learning for about 30 ms. With less of it a backlog costs
+#: more, because the same rows are written again and again: with 96 MiB a twentieth for ratings.
+MOST_COPIED: Final = 160 << 20
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
 
