@@ -247,8 +247,8 @@ def left_of(options: LearningOptions, time: int, now: int) -> float:
     return oracles.faded(options.solved_half_life, now - time) if time >= 0 else 0.0
 
 
-def solve(state: State, options: LearningOptions, user: int, item: int) -> None:
-    """Steps of one user and one item."""
+def solve_user(state: State, options: LearningOptions, user: int) -> None:
+    """Steps of one user."""
     grams, users, items = state.grams, state.solved_users, state.solved_items
     now, k = int(state.whole.clock[0]), options.factors
     left = left_of(options, int(users.time[user]), now)
@@ -260,6 +260,12 @@ def solve(state: State, options: LearningOptions, user: int, item: int) -> None:
     users.factor[user] = descend(grams.item[0].reshape(k, k), unseen, ridge, items.factor[past], weights, old)
     exchange(grams.user[0], old, left, users.factor[user])
     users.time[user] = now
+
+
+def solve_item(state: State, options: LearningOptions, item: int) -> None:
+    """Steps of one item."""
+    grams, users, items = state.grams, state.solved_users, state.solved_items
+    now, k = int(state.whole.clock[0]), options.factors
     left = left_of(options, int(items.time[item]), now)
     grams.items[0] += 1 - left
     met, old = int(state.audience.met[item]), items.factor[item].copy()
@@ -281,10 +287,14 @@ def learn_squares(state: State, options: LearningOptions, batch: Batch, n: int) 
         column[...] = left * column
     grams.time[0] = now
     grams.events[0] += 1
-    solve(state, options, int(batch.user[n]), int(batch.item[n]))
     event = options.seed, int(batch.partition[n]), int(batch.offset[n])
     at = oracles.draw(*event, SQUARES_DRAWS + 1, min(int(state.whole.taught[0]), options.recent))
-    solve(state, options, int(state.recent.user[at]), int(state.recent.item[at]))
+    pairs = (int(batch.user[n]), int(batch.item[n])), (int(state.recent.user[at]), int(state.recent.item[at]))
+    for number, (user, item) in enumerate(pairs):
+        solve_user(state, options, user)
+        every = min(8, 1 + int(state.audience.met[item]) // (2 * options.peers))
+        if oracles.draw(*event, SQUARES_DRAWS + 2 + number, every) == 0:
+            solve_item(state, options, item)
 
 
 def learn_all(state: State, counts: Any, batch: Batch, options: LearningOptions) -> None:

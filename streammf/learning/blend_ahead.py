@@ -9,7 +9,7 @@ from streammf.learning.compiling import inner
 from streammf.learning.desk import LONG, PEER_PAST, Desk
 from streammf.learning.draws import below, draw
 from streammf.learning.history import before, newest
-from streammf.learning.least_squares import DRAWS
+from streammf.learning.least_squares import DRAWS, item_due
 from streammf.learning.neighbours import WINDOW
 from streammf.learning.rates import Rates
 from streammf.learning.tables import State
@@ -35,13 +35,14 @@ def fetch_rehearsed_rings(state: State, key: int) -> None:
 
 
 @inner
-def fetch_solved(state: State, rates: Rates, user: int, item: int) -> None:
-    """Ask for the vectors that least squares reads for a user and an item whose rings were asked for."""
+def fetch_solved(state: State, rates: Rates, user: int, item: int, key: int, n: int) -> None:
+    """Ask for the vectors that least squares reads for a user and an item whose rings were asked for; n: as in `item_due`."""
     users, audience = state.users, state.audience
     for place in range(min(users.taught[user], rates.history)):
         fetch(state.solved_items.factor, users.history_item[user, place])
-    for place in range(min(audience.met[item], audience.user.shape[1])):
-        fetch(state.solved_users.factor, audience.user[item, place])
+    if item_due(state, item, key, n):
+        for place in range(min(audience.met[item], audience.user.shape[1])):
+            fetch(state.solved_users.factor, audience.user[item, place])
 
 
 @inner
@@ -50,7 +51,7 @@ def fetch_rehearsed(state: State, rates: Rates, key: int) -> None:
     ring = min(state.whole.taught[0], len(state.recent.item))
     if ring > 0:
         at = below(draw(key, DRAWS + 1), ring)
-        fetch_solved(state, rates, state.recent.user[at], state.recent.item[at])
+        fetch_solved(state, rates, state.recent.user[at], state.recent.item[at], key, 1)
 
 
 @inner

@@ -46,7 +46,7 @@ def learn_blended(
         if fresh and due(state, rates, key, item):
             learn_blend(state, rates, room, desk, user, item, held, weight, key)
         if rates.squares:
-            fetch_solved(state, rates, user, item)
+            fetch_solved(state, rates, user, item, key, 0)
             fetch_rehearsed(state, rates, key)
         if rates.gradient:
             ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
