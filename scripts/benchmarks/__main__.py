@@ -38,7 +38,6 @@ def parser() -> argparse.ArgumentParser:
     trying.add_argument(
         "--data", type=Path, default=data and Path(data), help="folder of the logs (default: STREAMMF_TEST_DATA)"
     )
-    ranking.add_argument("--ablation", action="store_true", help="also without each feature and each learner (minutes)")
     fresh.add_argument("--rate", type=int, default=20_000, help="events a second (default: %(default)s)")
     fresh.add_argument("--queries", type=int, default=100, help="queries a second (default: %(default)s)")
     fresh.add_argument("--seconds", type=float, default=60.0, help="length of each run (default: %(default)s)")
@@ -69,7 +68,7 @@ def report(arguments: argparse.Namespace, command: str) -> Report:
     if arguments.name == "evaluate":
         return evaluating.run(command, arguments.data, arguments.runs)
     if arguments.name == "quality":
-        return quality.run(command, arguments.data, ablation=arguments.ablation)
+        return quality.run(command, arguments.data)
     return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
 
 

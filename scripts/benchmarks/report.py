@@ -2,12 +2,13 @@
 
 Rules of this file:
 1. A figure is a median and the range of its runs. A ratio is taken run by run, of what was measured side by side.
+   What else is known of it (its error, what it costs) stands beside it, in columns that those rows have that know it.
 2. Text goes to stdout: a table for people, or one JSON document with --json. Progress goes to stderr.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
@@ -40,6 +41,8 @@ class Row:
     unit: str
     bar: Bar | None = None
     note: str = ""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers, by name."""
 
     @property
     def middle(self) -> float:
@@ -64,9 +67,17 @@ class Report:
     machine: dict[str, str] = field(default_factory=machine)
     versions: dict[str, str] = field(default_factory=versions)
 
-    def add(self, name: str, runs: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> None:
+    def add(
+        self,
+        name: str,
+        runs: Sequence[float],
+        unit: str,
+        bar: Bar | None = None,
+        note: str = "",
+        beside: Mapping[str, float] | None = None,
+    ) -> None:
         """Add a figure, one number a run."""
-        self.rows.append(Row(name, runs, unit, bar, note))
+        self.rows.append(Row(name, runs, unit, bar, note, beside or {}))
 
     def show(self, *, as_json: bool) -> None:
         """Print it."""
@@ -85,14 +96,17 @@ class Report:
         """The figures, for people."""
         table = Table(title=self.title, title_justify="left")
         table.add_column("figure")
-        for name in ("median", "least", "most"):
+        spread = any(len(row.runs) > 1 for row in self.rows)
+        beside = list(dict.fromkeys(name for row in self.rows for name in row.beside))
+        for name in (*(("median", "least", "most") if spread else ("value",)), *beside):
             table.add_column(name, justify="right")
         for name in ("unit", "bar", ""):
             table.add_column(name)
         for row in self.rows:
             bar = "" if row.bar is None else f"{row.bar.side} {row.bar.value:g}: {'met' if row.met else 'MISSED'}"
-            numbers = [digits(n) for n in (row.middle, min(row.runs), max(row.runs))]
-            table.add_row(row.name, *numbers, row.unit, bar, row.note)
+            numbers = (row.middle, min(row.runs), max(row.runs)) if spread else (row.middle,)
+            further = (digits(row.beside[name]) if name in row.beside else "" for name in beside)
+            table.add_row(row.name, *map(digits, numbers), *further, row.unit, bar, row.note)
         return table
 
     def document(self) -> dict[str, object]:
@@ -111,6 +125,7 @@ class Report:
                     "unit": row.unit,
                     "bar": None if row.bar is None else {"side": row.bar.side, "value": row.bar.value, "met": row.met},
                     "note": row.note,
+                    "beside": dict(row.beside),
                 }
                 for row in self.rows
             ],

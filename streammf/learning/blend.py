@@ -23,7 +23,7 @@ from streammf.learning.draws import below, draw, unit
 from streammf.learning.features import FIRST_WEIGHTS, weigh, write_features
 from streammf.learning.history import gather, weigh_history
 from streammf.learning.rates import Rates
-from streammf.learning.readings import read_neighbours, read_peers
+from streammf.learning.readings import read
 from streammf.learning.room import Room
 from streammf.learning.tables import FEATURES, Blend, State
 
@@ -81,8 +81,7 @@ def lay_out(state: State, rates: Rates, room: Room, desk: Desk, user: int, held:
     The caller clears the desk.
     """
     now = state.whole.clock[0]
-    read_neighbours(state.neighbours, rates.neighbour_decay, held, now, desk)
-    read_peers(state.users, state.audience, state.items, held, user, desk)
+    read(state, rates, held, user, desk)
     for f in range(len(desk.z)):
         desk.z[f] = room.z[f]
         desk.solution[f] = state.solved_users.factor[user, f]

@@ -23,7 +23,7 @@ from streammf.learning.least_squares import BENCH, Bench, learn_squares
 from streammf.learning.neighbours import note_neighbours
 from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.ranking import fetch_items, fetch_rehearsal, ranking_step, rehearse_choices
-from streammf.learning.rates import RATES, Rates
+from streammf.learning.rates import OF_NEIGHBOURS, RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.tables import Array, State
 
@@ -50,8 +50,9 @@ def learn_blended(
             fetch_rehearsed(state, rates, key)
         if rates.gradient:
             ranking_step(state, marks, rates, room, user, item, weight, key, 1, -1)
-        decay, same = rates.neighbour_decay, tied(state.users, user, held, batch.time[n])
-        note_neighbours(state.neighbours, marks.neighbours, decay, desk.past, held, same, item, weight, now)
+        if rates.features & OF_NEIGHBOURS:
+            decay, same = rates.neighbour_decay, tied(state.users, user, held, batch.time[n])
+            note_neighbours(state.neighbours, marks.neighbours, decay, desk.past, held, same, item, weight, now)
         taught = state.whole.taught[0]
         time = moment(state, batch, n)
         note_audience(state.audience, marks.audience, state.recent, taught, user, item, fresh, batch.weight[n], time)

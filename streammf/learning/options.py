@@ -54,6 +54,9 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
 #: on the real logs tried, a quarter on a noisy made-up one.
 TYPES: Final = {"click": 1.0, "view": 0.5, "play": 1.0, "like": 1.5, "cart": 1.5, "purchase": 2.0, "rating": 1.0}
 
+#: Users kept as the last who chose an item where nobody asks them: least squares solves for the item by them.
+RING: Final = 32
+
 Rate = Annotated[float, Meta(ge=0.0, le=100.0)]
 Days = Annotated[float, Meta(ge=0.0, le=100_000.0)]
 Weight = Annotated[float, Meta(ge=0.0, le=100.0)]
@@ -129,11 +132,12 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     least_squares: bool = True
     """Blend: learn the vectors of least squares."""
 
-    neighbours: Annotated[int, Meta(ge=1, le=1000)] = 100
-    """Blend, stack: items kept as an item's neighbours; 16 bytes each an item."""
+    neighbours: Annotated[int, Meta(ge=0, le=1000)] = 100
+    """Blend, stack: items kept as an item's neighbours; 16 bytes each an item. 0: none; the stack keeps 8."""
 
-    peers: Annotated[int, Meta(ge=1, le=1000)] = 32
-    """Blend: users kept as the last who chose an item; 4 bytes each an item."""
+    peers: Annotated[int, Meta(ge=0, le=1000)] = 32
+    """Blend: users kept as the last who chose an item; 4 bytes each an item. 0: they are not asked what else they chose, and
+    32 are kept for least squares."""
 
     neighbour_half_life: Days = 365.0
     """Blend: days after which two items' having been chosen together counts half."""
@@ -179,13 +183,14 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     @property
     def dimensions(self) -> Dimensions:
-        """The widths of the tables. A history that is off still has its one unused place: no column is empty."""
+        """The widths of the tables. History or neighbours that are off still have an unused place: no column is empty."""
         dimensions = Dimensions(factors=self.factors, history=max(self.history, 1), recent=self.recent)
+        neighbours = max(self.neighbours, 1)
         if self.stacks:
-            return dimensions._replace(stack=1, neighbours=self.neighbours)
+            return dimensions._replace(stack=1, neighbours=neighbours)
         if not self.blends:
             return dimensions
-        return dimensions._replace(blend=1, neighbours=self.neighbours, peers=self.peers)
+        return dimensions._replace(blend=1, neighbours=neighbours, peers=self.peers or RING)
 
     @property
     def part(self) -> Literal["ranking", "blend", "rating", "stack"]:

@@ -10,9 +10,11 @@ from streammf.learning.options import LearningOptions
 from streammf.learning.tables import FEATURES, HORIZONS
 
 MS_A_DAY = 86_400_000.0
-#: Numbers of the features that a learner of vectors writes (features.py): one of gradient steps, two of least squares.
-OF_GRADIENT = HORIZONS
-OF_SQUARES = FEATURES - 2
+#: Features by what has to be learned or read for them, as bits of the numbers that features.py gives them.
+OF_GRADIENT = 1 << HORIZONS
+OF_NEIGHBOURS = 0b1111 << (HORIZONS + 1)
+OF_PEERS = 1 << (FEATURES - 3)
+OF_SQUARES = 0b11 << (FEATURES - 2)
 
 
 class Rates(NamedTuple):
@@ -63,12 +65,16 @@ def decay(days: float) -> float:
 
 
 def features(options: LearningOptions) -> int:
-    """The features that the blend weighs, as bits: all but those of learners that are switched off."""
+    """The features that the blend weighs, as bits: all but those of what is switched off."""
     used = (1 << FEATURES) - 1
-    if not options.gradient:
-        used &= ~(1 << OF_GRADIENT)
-    if not options.least_squares:
-        used &= ~(3 << OF_SQUARES)
+    for on, bits in (
+        (options.gradient, OF_GRADIENT),
+        (options.neighbours, OF_NEIGHBOURS),
+        (options.peers, OF_PEERS),
+        (options.least_squares, OF_SQUARES),
+    ):
+        if not on:
+            used &= ~bits
     return used
 
 

@@ -30,7 +30,8 @@ from streammf.learning.desk import (
 )
 from streammf.learning.history import before, newest
 from streammf.learning.neighbours import NEAR_DECAY, growth
-from streammf.learning.tables import Audience, Items, Neighbours, Users
+from streammf.learning.rates import OF_NEIGHBOURS, OF_PEERS, Rates
+from streammf.learning.tables import Audience, Items, Neighbours, State, Users
 
 #: Choices that `near` is read for, and what each of `far` weighs relative to the one after it.
 SHORT: Final = 8
@@ -124,3 +125,12 @@ def read_peers(users: Users, audience: Audience, items: Items, held: int, user: 
             place = before(place, size)
         total += says * np.float32(many)
     desk.scale[0] = np.float32(1.0) / (total + np.float32(1e-9))
+
+
+@inner
+def read(state: State, rates: Rates, held: int, user: int, desk: Desk) -> None:
+    """Lay out what neighbours and peers say of somebody whose last items are desk.past[:held]; nothing that is not weighed."""
+    if rates.features & OF_NEIGHBOURS:
+        read_neighbours(state.neighbours, rates.neighbour_decay, held, state.whole.clock[0], desk)
+    if rates.features & OF_PEERS:
+        read_peers(state.users, state.audience, state.items, held, user, desk)

@@ -35,7 +35,7 @@ from streammf.learning.history import recall_past
 from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
 from streammf.learning.methods import write_method
 from streammf.learning.rates import RATES, Rates
-from streammf.learning.readings import read_neighbours, read_peers
+from streammf.learning.readings import read
 from streammf.learning.room import ROOM, Room, spaced
 from streammf.learning.scan import ROWS, among, arrange, empty, offer, sink
 from streammf.learning.tables import FEATURES, HORIZONS, Array, State
@@ -90,9 +90,7 @@ def most_listed(k: int) -> int:
 @inner
 def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: Bench, held: int) -> None:
     """As lay_out, for somebody without a row whose last items are desk.past[:held] and whose vector is room.z."""
-    now = state.whole.clock[0]
-    read_neighbours(state.neighbours, rates.neighbour_decay, held, now, desk)
-    read_peers(state.users, state.audience, state.items, held, -1, desk)
+    read(state, rates, held, -1, desk)
     total = write_choices(bench, held)
     for back in range(held):
         bench.rows[back] = desk.past[back]

@@ -11,7 +11,7 @@ def report() -> Report:
     made = Report("title", "scripts/bench x")
     made.add("speed", [3.0, 1.0, 2.0], "events/s", Bar("at least", 2.0))
     made.add("delay", [3.0, 1.0, 2.0], "ms", Bar("at most", 1.5))
-    made.add("size", [1234567.0], "bytes", note="told, not judged")
+    made.add("size", [1234567.0], "bytes", note="told, not judged", beside={"error": 0.25})
     return made
 
 
@@ -32,7 +32,11 @@ def test_json_says_what_the_table_says(capsys: pytest.CaptureFixture[str]) -> No
         "unit": "events/s",
         "bar": {"side": "at least", "value": 2.0, "met": True},
         "note": "",
+        "beside": {},
     }
+    assert document["figures"][2]["beside"] == {"error": 0.25}
+    assert "error" in table
+    assert "0.2500" in table
     assert document["versions"]["python"] in table
     assert document["machine"]["cores"] in table
     assert "repeat: scripts/bench x" in table

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from streammf.learning.options import DEFAULTS, LearningOptions
-from streammf.learning.tables import TABLES, Axis, Dimensions, in_use, row_bytes
+from streammf.learning.tables import TABLES, WAYS, Axis, Dimensions, in_use, row_bytes
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
@@ -41,6 +41,12 @@ def test_nonsense_is_refused(choice: dict[str, object]) -> None:
 def test_a_history_that_is_off_leaves_no_empty_column() -> None:
     options = LearningOptions(history=0, factors=8, recent=9, blend=False)
     assert options.dimensions == Dimensions(factors=8, history=1, recent=9)
+
+
+def test_neighbours_and_peers_that_are_off_leave_no_empty_column_and_least_squares_its_ring() -> None:
+    blend = LearningOptions(neighbours=0, peers=0).dimensions
+    assert (blend.neighbours, blend.peers) == (1, LearningOptions().peers)
+    assert LearningOptions(objective="rating", neighbours=0).dimensions.corated == WAYS
 
 
 def bytes_a_row(axis: Axis, options: LearningOptions) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streammf.learning import answers
-from streammf.learning.features import SOURCES
+from streammf.learning.features import FEATURE_NAMES, SOURCES
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis, State
@@ -123,3 +123,18 @@ def test_switched_off_learners_say_nothing() -> None:
     assert not ranked.shares[:, SOURCES.index("factors")].any()
     assert not state.users.factor.any()
     assert not state.solved_users.factor.any()
+
+
+@pytest.mark.parametrize("off", ["neighbours", "peers"])
+def test_what_is_switched_off_is_neither_kept_nor_weighed(off: str) -> None:
+    state, counts, options = taught(**{off: 0})
+    assert np.any(state.neighbours.item >= 0) == (off == "peers")
+    moved = state.blend.weight[0].reshape(-1, len(FEATURE_NAMES)) != 0
+    names = ("near", "far", "next", "cosine") if off == "neighbours" else ("peers",)
+    assert not moved[:, [FEATURE_NAMES.index(name) for name in names]].any()
+    assert moved[:, FEATURE_NAMES.index("peers" if off == "neighbours" else "near")].any()
+    for user in range(6):
+        shares = answers.recommend(state, counts, options, user, NONE, 7, NONE).shares
+        assert shares is not None
+        assert not shares[:, SOURCES.index(off)].any()
+        assert shares.any()
