@@ -206,12 +206,13 @@ def learn_blend(state: State, options: LearningOptions, batch: Batch, n: int, pa
         expected += NEWEST * int(state.audience.in_latest[i]) / latest + HARD * hardness.get(i, 0.0) / (total or 1.0)
         score[place] -= math.log(expected)
     chance = np.exp(score - score.max())
-    slope = (x[0] - chance @ x / chance.sum()) * late(state, options, batch, n)
-    weight, square = (column[0].reshape(-1, FEATURES) for column in (state.blend.weight, state.blend.square))
-    for row in rows_of(state, user):
-        square[row] = 0.999 * square[row] + slope**2
-        step = (0.07 if row == 0 else 0.035) * slope / np.sqrt(square[row] + 1e-3)
-        weight[row] = np.clip(weight[row] + step, -20, 20)
+    slope, worth = x[0] - chance @ x / chance.sum(), late(state, options, batch, n)
+    weight, square, curvature = (column[0].reshape(-1, FEATURES) for column in state.blend[:3])
+    curvature[:] = 0.999 * curvature + worth * np.outer(slope, slope)
+    weight[0] = np.clip(weight[0] + worth * np.linalg.solve(curvature + 10 * np.eye(FEATURES), slope), -20, 20)
+    for row in rows_of(state, user)[1:]:
+        square[row] = 0.999 * square[row] + (worth * slope) ** 2
+        weight[row] = np.clip(weight[row] + 0.035 * worth * slope / np.sqrt(square[row] + 10), -20, 20)
     state.blend.trained[0] += 1
 
 

@@ -7,7 +7,8 @@ Rules of this file:
    2008; Yi et al. 2019). Without that the blend is worse than neighbours alone.
 3. The blend learns from an event before anything else does: it weighs what the others foretold. It learns from choices of
    items that are known and not in the person's history, every one while the log is young, then from one in so many.
-4. AdaGrad steps that slowly forget; every weight within bounds.
+4. Steps that slowly forget: online Newton for w_all (newton.py), AdaGrad for the rows of few people; every weight within
+   bounds.
 """
 
 from typing import Final
@@ -22,6 +23,7 @@ from streammf.learning.desk import COSINE, FAR, HARD, NEAR, NEWEST, PEERS, POPUL
 from streammf.learning.draws import below, draw, unit
 from streammf.learning.features import FIRST_WEIGHTS, weigh, write_features
 from streammf.learning.history import gather, weigh_history
+from streammf.learning.newton import factorise, note_slope, solve_by
 from streammf.learning.rates import Rates
 from streammf.learning.readings import read
 from streammf.learning.room import Room
@@ -35,11 +37,12 @@ GAPS: Final = 8
 GAP_UNIT: Final = 60.0
 GAP_BASE: Final = 6.0
 
-RATE: Final = 0.07
-#: Rate of the rows of activity and gap, relative to that of the row of all.
-ROW_RATE: Final = 0.5
+#: Rate of the rows of activity and gap.
+ROW_RATE: Final = 0.035
 FORGET: Final = 0.999
-LEAST_SQUARE: Final = 1e-3
+#: Stands in every sum of squares from the beginning: a row that hardly anybody was in yet moves by what its slopes are, not by
+#: their signs.
+LEAST_SQUARE: Final = 10.0
 MOST_WEIGHT: Final = 20.0
 #: Events of the log from which nothing is learned yet about blending.
 FEWEST: Final = 100
@@ -164,8 +167,8 @@ def score_drawn(state: State, rates: Rates, desk: Desk, held: int, drawn: int, t
 
 
 @inner
-def step_weights(blend: Blend, features: int, activity: int, gap: int, weight: Real, kept: int, desk: Desk) -> None:
-    """One AdaGrad step on the log-loss of the first of those kept."""
+def write_slope(features: int, kept: int, desk: Desk) -> None:
+    """desk.slope = that of the log-loss of the first of those kept; 0 for what is not in the bits of `features`."""
     highest = desk.score[0]
     for n in range(1, kept):
         highest = max(highest, desk.score[n])
@@ -174,20 +177,37 @@ def step_weights(blend: Blend, features: int, activity: int, gap: int, weight: R
         desk.score[n] = np.exp(desk.score[n] - highest)
         total += desk.score[n]
     for f in range(FEATURES):
+        slope = 0.0
         if (features >> f) & 1:
             slope = np.float64(desk.feature[0, f])
             for n in range(kept):
                 slope -= desk.score[n] / total * desk.feature[n, f]
-            slope *= weight
-            for which in range(3):
-                row = 0 if which == 0 else (activity if which == 1 else gap)
-                if which == 0 or row > 0:
-                    at = row * FEATURES + f
-                    square = FORGET * blend.square[0, at] + slope * slope
-                    step = RATE if which == 0 else RATE * ROW_RATE
-                    moved = blend.weight[0, at] + step * slope / np.sqrt(square + LEAST_SQUARE)
-                    blend.square[0, at] = square
-                    blend.weight[0, at] = min(max(moved, -MOST_WEIGHT), MOST_WEIGHT)
+        desk.slope[f] = slope
+
+
+@inner
+def move(blend: Blend, at: int, step: Real) -> None:
+    """Change a weight, within bounds."""
+    blend.weight[0, at] = min(max(blend.weight[0, at] + step, -MOST_WEIGHT), MOST_WEIGHT)
+
+
+@inner
+def step_weights(blend: Blend, activity: int, gap: int, weight: Real, desk: Desk) -> None:
+    """One step of the rows that hold for a person, against desk.slope; row 0: none."""
+    for which in range(2):
+        row = activity if which == 0 else gap
+        if row > 0:
+            for f in range(FEATURES):
+                at = row * FEATURES + f
+                slope = weight * desk.slope[f]
+                square = FORGET * blend.square[0, at] + slope * slope
+                blend.square[0, at] = square
+                move(blend, at, ROW_RATE * slope / np.sqrt(square + LEAST_SQUARE))
+    note_slope(blend.curvature[0], desk.slope, weight, FORGET)
+    factorise(blend.curvature[0], desk.triangle)
+    solve_by(desk.triangle, desk.slope)
+    for f in range(FEATURES):
+        move(blend, f, weight * desk.slope[f])
 
 
 @inner
@@ -220,6 +240,7 @@ def learn_blend(
     kept = score_drawn(state, rates, desk, held, drawn, total)
     choices = state.users.taught[user]
     gap = gap_of(choices, now - state.users.last_time[user])
-    step_weights(state.blend, rates.features, activity_of(choices), gap, weight, kept, desk)
+    write_slope(rates.features, kept, desk)
+    step_weights(state.blend, activity_of(choices), gap, weight, desk)
     state.blend.trained[0] += 1
     clear(desk)

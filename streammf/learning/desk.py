@@ -52,6 +52,8 @@ class Desk(NamedTuple):
     feature: Array  # float32 (DRAWN, FEATURES)
     drawn: Array  # int32 (DRAWN,)
     score: Array  # float64 (DRAWN,)
+    slope: Array  # float64 (FEATURES,): of one event's log-loss, and then the step
+    triangle: Array  # float64 (FEATURES, FEATURES): see newton.py
 
 
 DESK = tuple_type(
@@ -59,6 +61,7 @@ DESK = tuple_type(
         array_type("i4", 1), array_type("f4", 1), array_type("f4", 1), array_type("i4", 1), array_type("i4", 1),
         array_type("f4", 2), array_type("i8", 1), array_type("f4", 1), array_type("i4", 1), array_type("i4", 1),
         array_type("f4", 1), array_type("f8", 1), array_type("f4", 2), array_type("i4", 1), array_type("f8", 1),
+        array_type("f8", 1), array_type("f8", 2),
     ],
     Desk,
 )  # fmt: skip
@@ -84,6 +87,8 @@ def desk(dimensions: Dimensions, more: int = 0) -> Desk:
         feature=spaced((DRAWN, FEATURES), "f4"),
         drawn=spaced(DRAWN, "i4"),
         score=spaced(DRAWN, "f8"),
+        slope=spaced(FEATURES, "f8"),
+        triangle=spaced((FEATURES, FEATURES), "f8"),
     )
 
 

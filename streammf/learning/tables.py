@@ -100,6 +100,11 @@ class Dimensions(NamedTuple):
         """Weights of the blend."""
         return SEGMENTS * FEATURES if self.blend else 1
 
+    @property
+    def curvature(self) -> int:
+        """Pairs of features."""
+        return FEATURES**2 if self.blend else 1
+
     def of(self, width: int | str) -> int:
         """The number that a column's width stands for."""
         return width if isinstance(width, int) else int(getattr(self, width))
@@ -284,7 +289,8 @@ class Blend(NamedTuple):
     """One row: what the blend has learned about weighing."""
 
     weight: Array = column("f8", "by how much each weight has moved, segment by segment", "weights", merge="sum")
-    square: Array = column("f8", "decayed sum of its squared slopes (AdaGrad)", "weights", merge="sum")
+    square: Array = column("f8", "decayed sum of its squared slopes (AdaGrad); the row of all: unused", "weights", merge="sum")
+    curvature: Array = column("f8", "decayed sum of outer products of the slopes of the row of all", "curvature", merge="sum")
     trained: Array = column("i8", "events that the blend learned from", merge="sum")
     catalogue: Array = column("i8", "rows of items met so far", merge="local")
 
