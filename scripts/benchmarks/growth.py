@@ -17,6 +17,7 @@ from scripts.benchmarks.grown import SPREADS, Grown, Job, Spread, measure
 from scripts.benchmarks.report import Bar, Report, say
 from scripts.benchmarks.settings import FACTORS, learning
 from streammf.learning.tables import TABLES, Axis, in_use, row_bytes
+from streammf.trainer.commits import MOST_COPIED
 
 USERS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 ITEMS: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -67,7 +68,7 @@ NOTES: Final = [
     "what bends: an event's time grows with cache and TLB misses. The rows it changes stay as many: a user's, four rehearsed "
     "users', and the items of their histories and of the negatives, each somewhere else in memory",
     "what bends: with many items the histories of one second's users are rows of their own, so a commit copies and writes more "
-    "for the same events; beyond 48 MiB it is due before its 20,000",
+    f"for the same events; beyond {MOST_COPIED >> 20} MiB it is due before its 20,000",
     "an event's µs are the learning thread's processor time; copy and commit are by the clock, made here one after another",
     "live memory and store as backed: how much larger the files are at the most than at the least, for each that came",
 ]
@@ -124,9 +125,10 @@ def present_sizes(report: Report, found: dict[Point, Grown], by_users: list[Poin
             size = sum(row_bytes(table, dimensions) for table in in_use(TABLES, dimensions) if table.axis == row)
             limit, name = (bar, "a user") if row == Axis.USER else (None, "an item")
             report.add(f"live memory as declared, {objective}: {name}", [size], "bytes", limit, "id and seen items apart")
+    rows = {axis: tuple(f"{table.name}." for table in TABLES if table.axis == axis) for axis in (Axis.USER, Axis.ITEM)}
     for axis, points, files in (
-        ("a user", by_users, {"row": ("users.",), "id": ("user_ids.",), "begun chain of seen items": ("seen.",)}),
-        ("an item", by_items, {"row": ("items.", "implicit."), "id": ("item_ids.",)}),
+        ("a user", by_users, {"row": rows[Axis.USER], "id": ("user_ids.",), "begun chain of seen items": ("seen.",)}),
+        ("an item", by_items, {"row": rows[Axis.ITEM], "id": ("item_ids.",)}),
     ):
         least, most = found[points[0]], found[points[-1]]
         more = (points[-1].users - points[0].users) or (points[-1].items - points[0].items)

@@ -1,7 +1,8 @@
 """Ingest: a Kafka topic learned, published and committed, beside the least that any reader does, beside the kernels alone
 on ready arrays, and beside River and ISGD in memory.
 
-`bare`: consume(), value(), typed decode. `plain`: biased MF as River's. `rating`, `ranking`: the defaults.
+`bare`: consume(), value(), typed decode. `plain`: biased MF as River's. `rating`, `ranking`: the defaults. `unblended`: kernels
+of ranking by gradient factors alone. What the blend's kernels cost on logs of other kinds, `quality` measures.
 """
 
 import tempfile
@@ -56,10 +57,11 @@ def jobs(events: int, base: Job, data: Path | None) -> list[Job]:
     todo += [("river", "plain"), ("isgd", "ranking")]
     for setting in DEFAULTS:
         todo += [("arrays", setting), ("whole", setting), ("ids", setting)]
+    todo.append(("arrays", "unblended"))
     made = [msgspec.structs.replace(with_events, part=part, setting=setting) for part, setting in todo]
     if data is not None:
         on_real = msgspec.structs.replace(base, data=str(data))
-        real: list[tuple[Part, Setting]] = [("arrays", setting) for setting in DEFAULTS]
+        real: list[tuple[Part, Setting]] = [("arrays", setting) for setting in (*DEFAULTS, "unblended")]
         real += [("rmse", "plain"), ("river rmse", "plain")]
         made += [msgspec.structs.replace(on_real, part=part, setting=setting) for part, setting in real]
     return made
@@ -93,6 +95,7 @@ def throughput(report: Report, found: Results, events: int) -> None:
             report.add("ranking: trainer / ISGD in NumPy", ratios(whole, isgd), "")
         busy = [1e6 * one.busy / events for one in found["whole", setting, False]]
         report.add(f"{setting}: trainer's processor time", busy, "µs an event", note="all threads, start included")
+    report.add("unblended: kernel", [1e6 / n for n in rate("arrays", "unblended")], "µs an event", Bar("at most", 15))
 
 
 def on_movielens(report: Report, found: Results) -> None:
@@ -103,6 +106,6 @@ def on_movielens(report: Report, found: Results) -> None:
     report.add("MovieLens: River, one-pass RMSE", river, "stars")
     gaps = [a - b for a, b in zip(ours, river, strict=True)]
     report.add("MovieLens: RMSE, ours - River's", gaps, "stars", Bar("at most", 0.003))
-    for setting in DEFAULTS:
+    for setting in (*DEFAULTS, "unblended"):
         micros = [10 * one.number for one in found["arrays", setting, True]]  # 1e6 µs a second, 1e5 events
-        report.add(f"MovieLens: {setting} kernel", micros, "µs an event", Bar("at most", 12))
+        report.add(f"MovieLens: {setting} kernel", micros, "µs an event", None if setting == "ranking" else Bar("at most", 12))

@@ -3,6 +3,7 @@
 `plain` is what River's BiasedMF learns: biased matrix factorisation by single gradient steps, without history, rehearsal,
 regularisation or decay, at the rates of River's own MovieLens example: SGD(0.025) for biases, SGD(0.05) for vectors. River's
 squared loss has the gradient 2 (r̂ - r), ours r̂ - r, so ours are twice those. On a scale of 1 to 5 both count in the same unit.
+`unblended`: ranking by gradient factors alone, without the blend and all that it weighs.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from streammf.learning.options import LearningOptions
 
-Setting = Literal["plain", "rating", "ranking"]
+Setting = Literal["plain", "rating", "ranking", "unblended"]
 
 #: Numbers in each vector, of all settings and of River.
 FACTORS: Final = 32
@@ -38,6 +39,7 @@ SAID: Final[dict[Setting, dict[str, str | float]]] = {
     },
     "rating": {"objective": "rating"},
     "ranking": {"objective": "ranking"},
+    "unblended": {"objective": "ranking", "blend": False},
 }
 
 
