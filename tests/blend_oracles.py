@@ -281,12 +281,14 @@ def solve_item(state: State, options: LearningOptions, item: int) -> None:
 
 
 def learn_squares(state: State, options: LearningOptions, batch: Batch, n: int) -> None:
-    """Least squares of event n, and of one that is drawn."""
+    """Least squares of event n, and of one that is drawn. Sums are brought to now, and afterwards stand at their base again."""
     grams, now = state.grams, int(state.whole.clock[0])
-    left = oracles.faded(options.solved_half_life, now - int(grams.time[0]))
-    for column in (grams.user, grams.item, grams.users, grams.items, grams.events):
+    sums = (grams.user, grams.item, grams.users, grams.items, grams.events)
+    left = oracles.faded(options.solved_half_life, now - int(grams.base[0])) if grams.events[0] else 1.0
+    for column in sums:
         column[...] = left * column
-    grams.time[0] = now
+    if grams.events[0] == 0 or left < np.exp(-14):
+        grams.base[0], left = now, 1.0
     grams.events[0] += 1
     event = options.seed, int(batch.partition[n]), int(batch.offset[n])
     at = oracles.draw(*event, SQUARES_DRAWS + 1, min(int(state.whole.taught[0]), options.recent))
@@ -296,6 +298,8 @@ def learn_squares(state: State, options: LearningOptions, batch: Batch, n: int) 
         every = min(8, 1 + int(state.audience.met[item]) // (2 * options.peers))
         if oracles.draw(*event, SQUARES_DRAWS + 2 + number, every) == 0:
             solve_item(state, options, item)
+    for column in sums:
+        column[...] = column / left
 
 
 def learn_all(state: State, counts: Any, batch: Batch, options: LearningOptions) -> None:

@@ -6,10 +6,12 @@
 
 Rules of this file:
 1. Per event two conjugate-gradient steps from the stored vectors, on its user, then on its item; again for an event of the
-   ring of recent ones. An item that thousands chose is solved for at fewer events. No negatives are drawn and no user vector is random: it adds to the blend what gradient steps do not.
+   ring of recent ones. An item that thousands chose is solved for at fewer events. No negatives are drawn and no user vector
+   is random: it adds to the blend what gradient steps do not.
 2. `unseen` makes all unseen pairs together weigh a fixed multiple of all seen events, however dense the log is.
-3. Gram matrices stay exact: a row's outer product is taken out as it was put in, faded since. They, and the numbers of users,
-   items and events, fade by event time: what no event reaches any more stops to be an unseen pair.
+3. Gram matrices stay exact: a row's outer product is taken out as it was put in. They, and the numbers of users, items and
+   events, fade by event time: what no event reaches any more stops to be an unseen pair. No sweep does that: what is new
+   weighs more, as in neighbours.py. Sums stand for themselves · 2^(-(now - base) / half-life).
 """
 
 from typing import Final, NamedTuple
@@ -19,7 +21,6 @@ import numpy as np
 from streammf.learning.arguments import Marks, Real, array_type, tuple_type
 from streammf.learning.bounds import bounded
 from streammf.learning.compiling import inner
-from streammf.learning.decay import faded
 from streammf.learning.draws import below, draw
 from streammf.learning.history import recall_past
 from streammf.learning.marks import mark
@@ -45,6 +46,8 @@ REHEARSALS: Final = 1
 DRAWS: Final = 1 << 21
 #: A residual that needs no more steps, squared.
 SOLVED: Final = 1e-12
+#: log of the growth at which the sums are brought back to scale.
+MOST_GROWTH: Final = 14.0
 
 
 class Bench(NamedTuple):
@@ -104,7 +107,7 @@ def solve(gram: Array, unseen: Real, ridge: Real, vectors: Array, held: int, ste
     for f in range(len(x)):
         bench.way[f] = bench.residual[f]
         square += bench.residual[f] * bench.residual[f]
-    for _ in range(steps):
+    for step in range(steps):
         if not square > SOLVED:
             return
         product(gram, unseen, ridge, vectors, held, bench, bench.way, bench.image)
@@ -114,9 +117,12 @@ def solve(gram: Array, unseen: Real, ridge: Real, vectors: Array, held: int, ste
         if not curve > SOLVED * square:
             return
         far = square / curve
-        left = np.float32(0.0)
         for f in range(len(x)):
             x[f] += far * bench.way[f]
+        if step + 1 == steps:
+            return
+        left = np.float32(0.0)
+        for f in range(len(x)):
             bench.residual[f] -= far * bench.image[f]
             left += bench.residual[f] * bench.residual[f]
         for f in range(len(x)):
@@ -125,41 +131,52 @@ def solve(gram: Array, unseen: Real, ridge: Real, vectors: Array, held: int, ste
 
 
 @inner
-def exchange(gram: Array, old: Array, left: Real, new: Array) -> None:
-    """gram += new new' - left · old old'."""
+def exchange(gram: Array, old: Array, before: Real, new: Array, after: Real) -> None:
+    """gram += after · new new' - before · old old'."""
     k = len(new)
     for f in range(k):
         row = gram[f * k : (f + 1) * k]
-        plus = np.float64(new[f])
-        minus = left * old[f]
+        plus = after * new[f]
+        minus = before * old[f]
         for g in range(k):
             row[g] += plus * new[g] - minus * old[g]
 
 
 @inner
-def fade(grams: Grams, decay: Real, now: int) -> None:
-    """Bring the sums to `now`."""
-    left = faded(decay, now - grams.time[0])
-    if left < 1.0:
-        for f in range(grams.user.shape[1]):
-            grams.user[0, f] *= left
-            grams.item[0, f] *= left
-        grams.users[0] *= left
-        grams.items[0] *= left
-        grams.events[0] *= left
-    grams.time[0] = max(grams.time[0], now)
+def grown(grams: Grams, decay: Real, time: int) -> Real:
+    """What 1 of this event time weighs in the sums."""
+    return np.exp(decay * (time - grams.base[0]))
 
 
 @inner
-def left_of(time: Array, row: int, decay: Real, now: int) -> Real:
-    """What is left in the sums of a row that was last solved for at time[row]; 0: it is not in them yet."""
-    return faded(decay, now - time[row]) if time[row] >= 0 else 0.0
+def rescale(grams: Grams, decay: Real, now: int) -> None:
+    """Let the sums stand for themselves again, if it is time."""
+    if grams.events[0] == 0:
+        grams.base[0] = now
+        return
+    if decay * (now - grams.base[0]) <= MOST_GROWTH:
+        return
+    left = 1.0 / grown(grams, decay, now)
+    for f in range(grams.user.shape[1]):
+        grams.user[0, f] *= left
+        grams.item[0, f] *= left
+    grams.users[0] *= left
+    grams.items[0] *= left
+    grams.events[0] *= left
+    grams.base[0] = now
 
 
 @inner
-def unseen_weight(grams: Grams) -> Real:
-    """What an unseen pair weighs."""
-    return UNSEEN * grams.events[0] / max(grams.users[0] * grams.items[0], 1.0)
+def held_of(grams: Grams, decay: Real, time: int) -> Real:
+    """What a row that was last solved for at `time` weighs in the sums; 0: it is not in them yet."""
+    return grown(grams, decay, time) if time >= 0 else 0.0
+
+
+@inner
+def unseen_weight(grams: Grams, decay: Real, now: int) -> Real:
+    """What an unseen pair weighs, beside sums as they stand."""
+    one = grown(grams, decay, now)
+    return UNSEEN * grams.events[0] / max(grams.users[0] * grams.items[0], one * one)
 
 
 @inner
@@ -178,18 +195,18 @@ def write_choices(bench: Bench, held: int) -> Real:
 def solve_user(state: State, marks: Marks, rates: Rates, bench: Bench, user: int, now: int) -> None:
     """Steps of x_u."""
     solved, grams = state.solved_users, state.grams
-    left = left_of(solved.time, user, rates.solved_decay, now)
-    grams.users[0] += 1.0 - left
+    before, after = held_of(grams, rates.solved_decay, solved.time[user]), grown(grams, rates.solved_decay, now)
+    grams.users[0] += after - before
     held = recall_past(state.users, rates, user, bench.rows)
     total = write_choices(bench, held)
     for f in range(len(bench.x)):
         bench.old[f] = bench.x[f] = solved.factor[user, f]
-    unseen = unseen_weight(grams)
+    unseen = unseen_weight(grams, rates.solved_decay, now)
     ridge = RIDGE * (total + unseen * grams.items[0])
     solve(grams.item[0], unseen, ridge, state.solved_items.factor, held, STEPS, bench)
     for f in range(len(bench.x)):
         solved.factor[user, f] = bounded(bench.x[f])
-    exchange(grams.user[0], bench.old, left, solved.factor[user])
+    exchange(grams.user[0], bench.old, before, solved.factor[user], after)
     solved.time[user] = now
     mark(marks.solved_users, user, 0.0)
 
@@ -198,8 +215,8 @@ def solve_user(state: State, marks: Marks, rates: Rates, bench: Bench, user: int
 def solve_item(state: State, marks: Marks, rates: Rates, bench: Bench, item: int, now: int) -> None:
     """Steps of q_i."""
     solved, grams, audience = state.solved_items, state.grams, state.audience
-    left = left_of(solved.time, item, rates.solved_decay, now)
-    grams.items[0] += 1.0 - left
+    before, after = held_of(grams, rates.solved_decay, solved.time[item]), grown(grams, rates.solved_decay, now)
+    grams.items[0] += after - before
     met = audience.met[item]
     held = min(met, audience.user.shape[1])
     stands_for = max(1.0, met / audience.user.shape[1])
@@ -208,13 +225,13 @@ def solve_item(state: State, marks: Marks, rates: Rates, bench: Bench, item: int
         bench.weight[place] = stands_for
     for f in range(len(bench.x)):
         bench.old[f] = bench.x[f] = solved.factor[item, f]
-    unseen = unseen_weight(grams)
+    unseen = unseen_weight(grams, rates.solved_decay, now)
     ridge = RIDGE * (met + unseen * grams.users[0])
     solve(grams.user[0], unseen, ridge, state.solved_users.factor, held, STEPS, bench)
     share = np.float32(max(1.0 / stands_for, LEAST_SHARE))
     for f in range(len(bench.x)):
         solved.factor[item, f] = bounded(bench.old[f] + share * (bench.x[f] - bench.old[f]))
-    exchange(grams.item[0], bench.old, left, solved.factor[item])
+    exchange(grams.item[0], bench.old, before, solved.factor[item], after)
     solved.time[item] = now
     mark(marks.solved_items, item, 0.0)
 
@@ -230,8 +247,8 @@ def item_due(state: State, item: int, key: int, n: int) -> bool:
 def learn_squares(state: State, marks: Marks, rates: Rates, bench: Bench, user: int, item: int, key: int) -> None:
     """Learn from a user's choice of an item, which history and rings hold already."""
     now = state.whole.clock[0]
-    fade(state.grams, rates.solved_decay, now)
-    state.grams.events[0] += 1.0
+    rescale(state.grams, rates.solved_decay, now)
+    state.grams.events[0] += grown(state.grams, rates.solved_decay, now)
     recent = state.recent
     for n in range(REHEARSALS + 1):
         if n > 0:

@@ -113,14 +113,17 @@ def note_neighbours(
     neighbours: Neighbours, marks: Mark, decay: Real, past: Array, held: int, same: int, item: int, weight: Real, now: int
 ) -> None:
     """Note that somebody whose last choices were past[:held], the newest first, chose `item`; past[:same] at the same time."""
+    if held == 0:
+        return
+    rescale(neighbours, item, decay, now)
+    mark(marks, item, 0.0)
+    here = weight * growth(neighbours, item, decay, now)
     near: Real = 1.0
     for back in range(min(held, WINDOW)):
         other = past[back]
         if other != item:
             rescale(neighbours, other, decay, now)
-            rescale(neighbours, item, decay, now)
             there = weight * growth(neighbours, other, decay, now)
-            here = weight * growth(neighbours, item, decay, now)
             ahead = TIED if back < same else 1.0
             behind = TIED if back < same else BACK
             following = (TIED_NEXT if same > 0 else 1.0) if back == 0 else 0.0
@@ -128,5 +131,4 @@ def note_neighbours(
             note_pair(neighbours, other, item, there * near * ahead, there, there * following)
             note_pair(neighbours, item, other, here * near * behind, here, here * preceding)
             mark(marks, other, 0.0)
-            mark(marks, item, 0.0)
         near *= NEAR_DECAY

@@ -97,7 +97,7 @@ def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: B
     for f in range(len(bench.x)):
         bench.x[f] = 0.0
     if held > 0:
-        unseen = unseen_weight(state.grams)
+        unseen = unseen_weight(state.grams, rates.solved_decay, state.whole.clock[0])
         ridge = RIDGE * (total + unseen * state.grams.items[0])
         solve(state.grams.item[0], unseen, ridge, state.solved_items.factor, held, VISITOR_STEPS, bench)
     for f in range(len(desk.z)):

@@ -275,14 +275,14 @@ class Whole(NamedTuple):
 
 
 class Grams(NamedTuple):
-    """One row: sums over all rows of least squares, each row faded since it was last solved for."""
+    """One row: sums over all rows of least squares. What is new weighs more instead of what is old less, as in Neighbours."""
 
     user: Array = column("f8", "Σ x x', row by row", "gram", merge="sum")
     item: Array = column("f8", "Σ q q', row by row", "gram", merge="sum")
     users: Array = column("f8", "Σ 1 over users", merge="sum")
     items: Array = column("f8", "Σ 1 over items", merge="sum")
     events: Array = column("f8", "Σ 1 over events", merge="sum")
-    time: Array = column("i8", "event clock that these sums stand at, ms", merge="last")
+    base: Array = column("i8", "event clock at which these sums stood for themselves, ms", merge="last")
 
 
 class Blend(NamedTuple):

@@ -3,14 +3,20 @@
 import msgspec
 import pytest
 
-from streammf.learning.options import DEFAULTS, LearningOptions
+from streammf.learning.options import BLENDED, DEFAULTS, LearningOptions
 from streammf.learning.tables import TABLES, WAYS, Axis, Dimensions, in_use, row_bytes
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 def test_each_objective_brings_its_own_defaults(objective: str) -> None:
-    options = msgspec.convert({"objective": objective}, LearningOptions)
+    options = msgspec.convert({"objective": objective, "blend": False}, LearningOptions)
     assert {name: getattr(options, name) for name in DEFAULTS[objective]} == DEFAULTS[objective]
+
+
+def test_the_blend_brings_defaults_of_its_own() -> None:
+    options = LearningOptions()
+    assert {name: getattr(options, name) for name in BLENDED} == BLENDED
+    assert LearningOptions(rehearsals=4).rehearsals == 4
 
 
 def test_what_is_given_stays() -> None:
