@@ -1,8 +1,9 @@
 """Queries: one worker on loopback, asked by one client and by many; and its scan of all items beside FAISS and implicit.
 
-The worker answers 10 recommendations, seen items left out, from 27,000 items × 64 factors. One client is our own, decoding
-included. Many clients are connections of one process that sends ready bytes: it is shown how little it has to do. The scan is
-measured in a process of its own, on one thread, beside FAISS IndexFlatIP and implicit's topk, one user at a time.
+The worker answers 10 recommendations, seen items left out, from 27,000 items × 64 factors: by gradient factors alone, one scan
+as the peers', and by the blend, whose scan reads vectors of least squares, popularity and times too. One client is our own,
+decoding included. Many clients are connections of one process that sends ready bytes: it is shown how little it has to do. The
+scan is measured in a process of its own, on one thread, beside FAISS IndexFlatIP and implicit's topk, one user at a time.
 """
 
 import os
@@ -23,9 +24,14 @@ from scripts.benchmarks.asking import Asking, ask, questions
 from scripts.benchmarks.report import Bar, Report, ratios, say
 from scripts.benchmarks.shop import name_of_user, open_shop
 from streammf.errors import ChildError
+from streammf.learning.options import LearningOptions
 from streammf.serving.client import Client
 
 FACTORS: Final = 64
+SETTINGS: Final = {
+    "gradient factors": LearningOptions(factors=FACTORS, blend=False),
+    "blend": LearningOptions(factors=FACTORS),
+}
 CLIENTS: Final = 16
 BEST: Final = 10
 
@@ -49,13 +55,14 @@ class Size:
 def run(command: str, size: Size) -> Report:
     """Measure, all in turns."""
     report = Report(f"query: {size.items:,} items x {FACTORS}, one worker on loopback, {size.runs} runs", command)
-    with tempfile.TemporaryDirectory(dir=_memory(), prefix="streammf-bench-") as name:
-        say(f"learning {size.items:,} items ...")
-        with (
-            closing(open_shop(Path(name), size.users, size.items, 4 * size.items, FACTORS)),
-            worker(Path(name)) as (address, pid),
-        ):
-            measure(report, size, address, pid)
+    for setting, options in SETTINGS.items():
+        with tempfile.TemporaryDirectory(dir=_memory(), prefix="streammf-bench-") as name:
+            say(f"{setting}: learning {size.items:,} items ...")
+            with (
+                closing(open_shop(Path(name), size.users, size.items, 4 * size.items, options)),
+                worker(Path(name)) as (address, pid),
+            ):
+                measure(report, size, setting, address, pid)
     for items, count in zip((size.items, size.many_items), size.scanned, strict=True):
         say(f"scanning {items:,} items ...")
         job = scans.Job(items=items, factors=FACTORS, rounds=size.runs, questions=count)
@@ -69,8 +76,9 @@ def run(command: str, size: Size) -> Report:
     return report
 
 
-def measure(report: Report, size: Size, address: str, pid: int) -> None:
-    """The worker, by one client and by many."""
+def measure(report: Report, size: Size, setting: str, address: str, pid: int) -> None:
+    """The worker, by one client and by many. The bars are those of one plain scan."""
+    plain = setting == "gradient factors"
     alone: list[list[float]] = []
     together: list[Asking] = []
     frames = questions(size.users, BEST)
@@ -78,14 +86,14 @@ def measure(report: Report, size: Size, address: str, pid: int) -> None:
         say(f"run {turn + 1} of {size.runs}")
         alone.append(one_client(address, size.users, size.questions))
         together.append(ask(address, pid, frames, CLIENTS, size.seconds))
-    for share, bar in ((0.5, Bar("at most", 1.0)), (0.99, None)):
+    for share, bar in ((0.5, Bar("at most", 1.0) if plain else None), (0.99, None)):
         latencies = [1000 * float(np.quantile(one, share)) for one in alone]
-        report.add(f"one client: p{100 * share:g}", latencies, "ms", bar)
+        report.add(f"{setting}, one client: p{100 * share:g}", latencies, "ms", bar)
     rates = [asking.answers / asking.seconds for asking in together]
-    report.add(f"{CLIENTS} clients", rates, "queries/s", Bar("at least", 3000))
+    report.add(f"{setting}, {CLIENTS} clients", rates, "queries/s", Bar("at least", 3000) if plain else None)
     for share in (0.5, 0.99):
         latencies = [1000 * float(np.quantile(asking.latencies, share)) for asking in together]
-        report.add(f"{CLIENTS} clients: p{100 * share:g}", latencies, "ms")
+        report.add(f"{setting}, {CLIENTS} clients: p{100 * share:g}", latencies, "ms")
     report.add("  the worker's share of a core", [asking.server_busy for asking in together], "")
     report.add("  the clients' share of a core", [asking.client_busy for asking in together], "")
 

@@ -19,10 +19,9 @@ BATCH: Final = 4096
 PARTITIONS: Final = 4
 
 
-def open_shop(folder: Path, users: int, items: int, clicks: int, factors: int) -> LiveWriter:
+def open_shop(folder: Path, users: int, items: int, clicks: int, options: LearningOptions) -> LiveWriter:
     """A published live model in which every item was clicked on, and `clicks` more as a shop's are spread."""
     ready()
-    options = LearningOptions(factors=factors)
     writer = LiveWriter(folder, options, Limits(users, items))
     model = Model(options, writer.memory, writer.users, writer.items)
     writer.memory.add_rows(Axis.PARTITION, np.zeros(PARTITIONS, np.uint64))

@@ -8,6 +8,7 @@ import pytest
 from scripts.benchmarks import query
 from scripts.benchmarks.asking import ask, questions
 from scripts.benchmarks.shop import name_of_user, open_shop
+from streammf.learning.options import LearningOptions
 from streammf.serving.client import Client
 
 SMALL = query.Size(runs=2, seconds=0.2, questions=20, items=300, users=50, many_items=400, scanned=(3, 3))
@@ -19,8 +20,9 @@ def test_a_short_run_finds_every_figure() -> None:
     pytest.importorskip("implicit")
     report = query.run("scripts/bench query", SMALL)
     figures = {row.name: row for row in report.rows}
-    assert figures["one client: p50"].middle > 0
-    assert figures["16 clients"].middle > 0
+    for setting in ("gradient factors", "blend"):
+        assert figures[f"{setting}, one client: p50"].middle > 0
+        assert figures[f"{setting}, 16 clients"].middle > 0
     assert figures["300 items: ours"].middle > 0
     ratio = figures["400 items: ours / FAISS flat"]
     assert ratio.bar is not None
@@ -30,7 +32,11 @@ def test_a_short_run_finds_every_figure() -> None:
 
 
 def test_a_shop_knows_every_user_and_item_and_clients_ask_each_when_answered(tmp_path: Path) -> None:
-    with closing(open_shop(tmp_path, users=20, items=60, clicks=500, factors=8)), query.worker(tmp_path) as (address, pid):
+    options = LearningOptions(factors=8)
+    with (
+        closing(open_shop(tmp_path, users=20, items=60, clicks=500, options=options)),
+        query.worker(tmp_path) as (address, pid),
+    ):
         with Client(address) as client:
             assert (client.info().users, client.info().items, client.info().pid) == (20, 60, pid)
             assert len(client.recommend(name_of_user(0), k=5).items[0].sources) > 1  # who is unknown gets what is popular alone
