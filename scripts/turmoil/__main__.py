@@ -1,8 +1,9 @@
 """`scripts/chaos`: break a running StreamMF again and again, then count.
 
-Events are written to a real Kafka and queries asked all the while. At the end everything is caught up with, and three things
-are proven: as many events were applied as Kafka acknowledged; `streammf audit` learns the log again, in the order that the
-store has noted, to the same digest; and no query failed other than by a named refusal while nobody was up.
+Records are written to a real Kafka and queries asked all the while. At the end everything is caught up with, and four things
+are proven: the store holds, user by user, item by item and in its quarantine, what the log holds, counted anew; `streammf
+audit` learns the log again, in the order that the store has noted, to the same digest; every snapshot is whole; and no query
+failed other than by a named refusal while nobody was up.
 """
 
 import argparse
@@ -12,14 +13,16 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import Final
 
+from scripts.turmoil import verifier
 from scripts.turmoil.faults import FAULTS
 from scripts.turmoil.house import House
 from scripts.turmoil.people import Asker, Writer
+from scripts.turmoil.plan import plan
 from streammf.errors import NoModelError, RequestError
 from streammf.serving.client import Client
+from streammf.state.store import Store
 
 ASKERS: Final = 3
 #: Seconds that catching up may take at the end.
@@ -50,7 +53,6 @@ def main() -> int:
 
 def turmoil(folder: Path, minutes: float, seed: int) -> dict[str, object]:
     """Everything; what was found."""
-    chance = Random(seed)
     say("starting Kafka, a trainer and two workers ...")
     house = House(folder)
     try:
@@ -58,35 +60,45 @@ def turmoil(folder: Path, minutes: float, seed: int) -> dict[str, object]:
         writer, askers = Writer(house, seed), [Asker(house, seed + n) for n in range(ASKERS)]
         for person in (writer, *askers):
             person.start()
-        done, revived = broken(house, chance, 60 * minutes)
+        done, revived = broken(house, seed, 60 * minutes)
         say("catching up ...")
         written = writer.finish()
-        applied = caught_up(house, written)
+        log = verifier.read(house.bootstrap)
+        caught_up(house, log.events)
         for asker in askers:
             asker.finish()
         house.stop()
-        say("learning everything again ...")
-        audit = house.run("audit", "--json")
-        return result(done, revived, writer, askers, written, applied, audit.returncode, audit.stdout or audit.stderr)
+        say("counting, and learning everything again ...")
+        proofs = proven(house, log, written, writer.lost)
     finally:
         house.close()
+    counts = sum((asker.counts for asker in askers), Counter[str]())
+    failures = sorted({why for asker in askers for why in asker.failures})
+    return {
+        "sound": not failures and not proofs["differences"],
+        "faults": dict(sorted(Counter(done).items())),
+        "in this order": done,
+        "the disk that was full": "a small file system" if house.small_disk else "a limit to the size of files",
+        "`up` started again after it had ended by itself": revived,
+        "records written": written,
+        **proofs,
+        "queries": dict(counts),
+        "failures": failures[:10],
+    }
 
 
-def broken(house: House, chance: Random, seconds: float) -> tuple[Counter[str], int]:
-    """Break it until the time is over: how often each way, and how often `up` had ended by itself and was started again."""
+def broken(house: House, seed: int, seconds: float) -> tuple[list[str], int]:
+    """Break it until the time is over: in which ways, and how often `up` had ended by itself and was started again."""
     deadline = time.monotonic() + seconds
-    done: Counter[str] = Counter()
+    done: list[str] = []
     revived = 0
-    names = list(FAULTS)
-    waiting: list[str] = []
-    while time.monotonic() < deadline:
-        time.sleep(chance.uniform(0.3, 2.0))
-        if not waiting:  # each once before any again
-            waiting = chance.sample(names, len(names))
-        name = waiting.pop()
+    for pause, name, chance in plan(seed, list(FAULTS)):
+        time.sleep(pause)
+        if time.monotonic() >= deadline:
+            break
         say(name)
         FAULTS[name](house, chance)
-        done[name] += 1
+        done.append(name)
         if house.gone:
             say("`streammf up` has ended: started again")
             house.answering.clear()
@@ -95,38 +107,39 @@ def broken(house: House, chance: Random, seconds: float) -> tuple[Counter[str], 
     return done, revived
 
 
-def caught_up(house: House, written: int) -> int:
-    """Events applied and durable, once they are as many as were written, or no longer rise."""
+def caught_up(house: House, events: int) -> None:
+    """Wait until so many events are applied and durable; what is missing after a while, the verifier says."""
     client = Client(house.address, timeout=10.0)
     deadline = time.monotonic() + CATCH_UP
     committed = -1
-    while time.monotonic() < deadline and committed != written:
+    while time.monotonic() < deadline and committed != events:
         time.sleep(0.2)
         try:
             committed = client.info().committed
         except (NoModelError, RequestError):
             continue
     client.close()
-    return committed
 
 
-def result(
-    done: Counter[str], revived: int, writer: Writer, askers: list[Asker], written: int, applied: int, code: int, audit: str
-) -> dict[str, object]:
-    """What is printed."""
-    counts = sum((asker.counts for asker in askers), Counter[str]())
-    failures = [why for asker in askers for why in asker.failures]
-    sound = not writer.lost and applied == written and code == 0 and not failures
+def proven(house: House, log: verifier.Log, written: int, lost: list[str]) -> dict[str, object]:
+    """What the log holds, what the audit says, and everything that does not agree."""
+    odd = [f"not written: {why}" for why in lost[:5]]
+    if written != log.events + log.bad.total():
+        odd.append(f"{written:,} records were acknowledged, the log holds {log.events + log.bad.total():,}")
+    with Store.open_readonly(house.store) as store:
+        odd += verifier.differences(log, store)
+    audit = house.run("audit", "--json")
+    if audit.returncode:
+        odd.append(f"audit: {audit.stderr.strip()}")
+    snapshots = house.snapshots()
+    if snapshots and (verified := house.run("snapshot", "verify")).returncode:
+        odd.append(f"snapshots: {verified.stdout}{verified.stderr}")
     return {
-        "sound": sound,
-        "faults": dict(sorted(done.items())),
-        "`up` started again after it had ended by itself": revived,
-        "events written": written,
-        "events applied and durable": applied,
-        "audit": audit.strip(),
-        "queries": dict(counts),
-        "failures": sorted(set(failures))[:10],
-        "not written": writer.lost[:10],
+        "events in the log, applied and durable once each": log.events,
+        "records that are no events, in quarantine once each": log.bad.total(),
+        "snapshots, each whole": len(snapshots),
+        "audit": audit.stdout.strip(),
+        "differences": odd,
     }
 
 

@@ -1,32 +1,47 @@
-"""What goes wrong, by name, and when: all of it follows from the seed.
+"""What goes wrong, by name.
 
 Rules of this file:
 1. A fault is a function of the house and of chance; it returns once the fault is over, healed or left to heal.
-2. The seed gives the order of faults, their lengths and the pauses between them. What threads and networks do in between it
-   does not give.
+2. It draws from its chance alone, which follows from the seed: lengths, choices, places. What threads and networks do in
+   between the seed does not give.
 """
 
 import os
-import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 from typing import Final
 
 from scripts.turmoil.house import House
 
 Fault = Callable[[House, Random], None]
+#: Steps of the trainer's loop, from poll to commit, at which it can be made to fail (streammf/failpoints.py), and how.
+STEPS: Final = (
+    "reader.polled",
+    "reader.decoded",
+    "reader.prepared",
+    "learner.applied",
+    "header.written",
+    "header.published",
+    "commit.copied",
+    "store.rows",
+    "store.ids",
+    "store.head",
+    "store.committed",
+    "source.advised",
+)
+FAILURES: Final = ("eio", "kill", "raise", "exit")
 
 
 def signalled(house: House, command: str, number: signal.Signals, chance: Random) -> int | None:
     """Signal one of the children of this name; its id."""
-    pids = house.children(command)
+    pids = sorted(house.children(command))
     if not pids:
         return None
-    pid = chance.choice(pids)
+    pid = pids[int(chance.random() * len(pids))]
     with suppress(ProcessLookupError):
         os.kill(pid, number)
         return pid
@@ -39,7 +54,8 @@ def kill_trainer(house: House, chance: Random) -> None:
 
 
 def kill_worker(house: House, chance: Random) -> None:
-    """SIGKILL."""
+    """SIGKILL, once the other one answers too."""
+    house.until_both_listen()
     signalled(house, "serve", signal.SIGKILL, chance)
 
 
@@ -74,6 +90,16 @@ def restart(house: House, _: Random) -> None:
     house.start()
 
 
+def failing_step(house: House, chance: Random) -> None:
+    """A trainer that fails at one step of its loop again and again, for a while; then a new start of a whole one."""
+    step, failure = STEPS[int(chance.random() * len(STEPS))], FAILURES[int(chance.random() * len(FAILURES))]
+    house.stop()
+    if house.start(f"{step}={failure}@{1 + int(chance.random() * 20)}"):
+        time.sleep(chance.uniform(1.0, 4.0))
+    house.stop()
+    house.start()
+
+
 def kill_broker(house: House, chance: Random) -> None:
     """SIGKILL of Kafka; up to two seconds without it."""
     house.kill_broker()
@@ -88,6 +114,13 @@ def restart_broker(house: House, chance: Random) -> None:
     house.start_broker()
 
 
+def freeze_broker(house: House, chance: Random) -> None:
+    """Kafka stands still with its connections open, then goes on."""
+    house.signal_broker(signal.SIGSTOP)
+    time.sleep(chance.uniform(0.1, 3.0))
+    house.signal_broker(signal.SIGCONT)
+
+
 def snapshot(house: House, _: Random) -> None:
     """Beside everything."""
     done = house.run("snapshot", "create")
@@ -95,13 +128,30 @@ def snapshot(house: House, _: Random) -> None:
         raise AssertionError(f"snapshot: {done.stderr}")
 
 
+def killed(house: House, chance: Random, *arguments: str) -> None:
+    """A command that is killed somewhere on its way, or has just ended."""
+    begun = house.begin(*arguments)
+    with suppress(subprocess.TimeoutExpired):
+        begun.wait(chance.uniform(0.3, 3.0))
+    begun.kill()
+    begun.wait()
+
+
+def kill_snapshot(house: House, chance: Random) -> None:
+    """SIGKILL of who writes a snapshot: every one that is there must be whole in the end."""
+    killed(house, chance, "snapshot", "create")
+
+
 def restore(house: House, chance: Random) -> None:
-    """An older snapshot takes the store's place; what came since is learned again."""
-    snapshots = sorted(path for path in (house.folder / "snapshots").glob("*") if not path.name.startswith("."))
+    """An older snapshot takes the store's place; what came since is learned again. Who restores may be killed first."""
+    snapshots = house.snapshots()
     if not snapshots:
         return snapshot(house, chance)
+    chosen, twice = snapshots[int(chance.random() * len(snapshots))], chance.random() < 0.5
     house.stop()
-    done = house.run("snapshot", "restore", str(chance.choice(snapshots)), "--overwrite")
+    if twice:
+        killed(house, chance, "snapshot", "restore", chosen, "--overwrite")
+    done = house.run("snapshot", "restore", chosen, "--overwrite")
     if done.returncode:
         raise AssertionError(f"restore: {done.stderr}")
     house.start()
@@ -109,16 +159,9 @@ def restore(house: House, chance: Random) -> None:
 
 
 def disk_full(house: House, chance: Random) -> None:
-    """No file of the trainer may grow, for a while: what a full disk says to LMDB."""
-    pids = house.children("train")
-    data = house.store / "data.mdb"
-    if not pids or not data.exists():
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        resource.prlimit(pids[0], resource.RLIMIT_FSIZE, (data.stat().st_size // 2, resource.RLIM_INFINITY))
-        time.sleep(chance.uniform(0.5, 1.5))
-        if Path(f"/proc/{pids[0]}").exists():
-            resource.prlimit(pids[0], resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    """No room for the store, for a while: of its own small file system, or by a limit to how large files may grow."""
+    with house.disk_full():
+        time.sleep(chance.uniform(0.5, 3.0))
 
 
 FAULTS: Final[dict[str, Fault]] = {
@@ -128,9 +171,12 @@ FAULTS: Final[dict[str, Fault]] = {
     "freeze a worker": freeze_worker,
     "kill everything": kill_everything,
     "restart": restart,
+    "fail at a step": failing_step,
     "kill the broker": kill_broker,
     "restart the broker": restart_broker,
+    "freeze the broker": freeze_broker,
     "snapshot": snapshot,
+    "kill a snapshot": kill_snapshot,
     "restore": restore,
     "disk full": disk_full,
 }

@@ -13,15 +13,21 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from scripts.turmoil.disk import Disk
 from streammf.events.kafka_options import KafkaOptions
 from streammf.events.kafka_sink import create_topic
+from streammf.failpoints import VARIABLE as FAILPOINTS
 
 KAFKA: Final = Path(__file__).parents[1] / "kafka"
 TOPIC: Final = "chaos"
 PARTITIONS: Final = 4
+WORKERS: Final = 2
+#: As /proc/net/tcp says that a socket listens.
+LISTENS: Final = "0A"
 #: Seconds that a start may take; the first compiles kernels, and starts Maven.
 LONGEST_START: Final = 300.0
 
@@ -32,26 +38,26 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.answering = threading.Event()
-        self.started = 0
         self._up: subprocess.Popen[str] | None = None
         self._broker("start")
+        self._disk = Disk(folder / "disk")
         self.bootstrap = f"127.0.0.1:{self._kept()['plain']}"
         create_topic(KafkaOptions(bootstrap_servers=self.bootstrap, topics=[TOPIC]), TOPIC, PARTITIONS)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{port}"
+            self._port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{self._port}"
         own = {
             "source__kind": "kafka",
             "source__bootstrap_servers": self.bootstrap,
             "source__topics": TOPIC,
-            "store__path": str(folder / "store"),
+            "store__path": str(self.store),
             "store__snapshots": str(folder / "snapshots"),
             "live__path": str(folder / "live"),
             "learning__factors": "16",
             "trainer__commit_seconds": "0.3",
-            "serving__port": str(port),
-            "serving__workers": "2",
+            "serving__port": str(self._port),
+            "serving__workers": str(WORKERS),
             "telemetry__port": "0",
             "telemetry__workers_port": "0",
         }
@@ -61,7 +67,29 @@ class House:
     @property
     def store(self) -> Path:
         """The store's folder."""
-        return self.folder / "store"
+        return self.folder / "disk" / "store"
+
+    @property
+    def small_disk(self) -> bool:
+        """Whether the store stands on a small file system of its own."""
+        return self._disk.small
+
+    def snapshots(self) -> list[str]:
+        """Their folders, oldest first."""
+        return sorted(str(path.parent) for path in (self.folder / "snapshots").glob("[!.]*/manifest.json"))
+
+    def disk_full(self) -> AbstractContextManager[None]:
+        """The store cannot grow while the block runs."""
+        return self._disk.full(lambda: self.children("train"))
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """One command of StreamMF, which nobody listens to."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "streammf", *arguments],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command of StreamMF, to its end."""
@@ -69,17 +97,20 @@ class House:
             [sys.executable, "-m", "streammf", *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
 
-    def start(self) -> None:
-        """Start `up`, and wait until it answers."""
+    def start(self, failpoints: str = "") -> bool:
+        """Start `up`, and wait until it answers. With failpoints it may end instead: False."""
+        environment = self.environment | ({FAILPOINTS: failpoints} if failpoints else {})
         self._up = subprocess.Popen(
-            [sys.executable, "-m", "streammf", "up"], env=self.environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "streammf", "up"], env=environment, stdout=subprocess.PIPE, text=True
         )
         assert self._up.stdout is not None
         if not any(line.startswith("ready") for line in self._up.stdout):
-            raise AssertionError(f"`streammf up` ended with exit code {self._up.wait()} before it was ready")
+            if not failpoints:
+                raise AssertionError(f"`streammf up` ended with exit code {self._up.wait()} before it was ready")
+            return False
         threading.Thread(target=self._up.stdout.read, daemon=True).start()  # so that its pipe never fills
-        self.started += 1
         self.answering.set()
+        return True
 
     @property
     def gone(self) -> bool:
@@ -114,11 +145,26 @@ class House:
             return []
         return [pid for pid, words in found.items() if not command or command.encode() in words]
 
-    def kill_broker(self) -> None:
-        """Its end without warning."""
+    def until_both_listen(self) -> None:
+        """Wait until every worker takes connections, one that was killed lately too."""
+        deadline = time.monotonic() + LONGEST_START
+        mark = f":{self._port:04X}"
+        while time.monotonic() < deadline and not self.gone:
+            lines = Path("/proc/net/tcp").read_text().splitlines()
+            if sum(words[1].endswith(mark) and words[3] == LISTENS for words in map(str.split, lines)) >= WORKERS:
+                return
+            time.sleep(0.05)
+
+    def signal_broker(self, number: signal.Signals) -> int:
+        """Its process's id."""
         pid = self._kept()["pid"]
         if KAFKA.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
+        return pid
+
+    def kill_broker(self) -> None:
+        """Its end without warning."""
+        pid = self.signal_broker(signal.SIGKILL)
         while Path(f"/proc/{pid}/stat").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
             time.sleep(0.02)
 
@@ -135,6 +181,7 @@ class House:
         if self._up is not None and self._up.poll() is None:
             self.kill()
         self._broker("stop")
+        self._disk.close()
 
     def _broker(self, command: str) -> None:
         done = subprocess.run(

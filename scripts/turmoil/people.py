@@ -1,12 +1,12 @@
 """Who uses it meanwhile: one who writes events, and some who ask.
 
 Rules of this file:
-1. Every event is written until Kafka has acknowledged it, once: the producer is idempotent and never gives up.
-2. A query may be refused by name while nobody is up. Whatever else goes wrong is a failure, and kept with its words.
+1. Every record is written until Kafka has acknowledged it, once: the producer is idempotent and never gives up.
+2. What is written follows from the seed: events, and now and then what is none. How much of it, time decides.
+3. A query may be refused by name while nobody is up. Whatever else goes wrong is a failure, and kept with its words.
 """
 
 import threading
-import time
 from collections import Counter
 from typing import Final
 
@@ -15,12 +15,25 @@ from confluent_kafka import Producer
 
 from scripts.turmoil.house import TOPIC, House
 from streammf.errors import NoModelError, RequestError
-from streammf.events.codec import encode_json
+from streammf.events.codec import encode_json, encode_msgpack
 from streammf.events.event import Event
 from streammf.serving.client import Client
 
 USERS: Final = 400
 ITEMS: Final = 300
+#: ms since the epoch, and between two events.
+BEGIN: Final = 1_700_000_000_000
+STEP: Final = 1000
+#: One record in so many is no event.
+BAD_EVERY: Final = 50
+BAD: Final = (
+    b"",
+    b"nonsense",
+    b'{"user":"u1"}',
+    b'{"user":"","item":"i1"}',
+    b'{"user":"u1","item":"i1","value":"x"}',
+    b"\x81\xff",
+)
 #: Seconds between two events of the writer, and between two queries of one who asks.
 PAUSE: Final = 0.002
 ASK_PAUSE: Final = 0.02
@@ -50,18 +63,31 @@ class Writer(threading.Thread):
                 "log_level": 0,  # the broker goes away on purpose
             }
         )
+        number = 0
         while not self._ended.is_set():
-            user, item = f"u{int(USERS * self._chance.random() ** 2)}", f"i{int(ITEMS * self._chance.random() ** 2)}"
-            value = encode_json(Event(user=user, item=item, ts=int(time.time() * 1000)))
-            producer.produce(TOPIC, value, user.encode(), on_delivery=self._delivered)
+            user, value = self._record(number)
+            try:
+                producer.produce(TOPIC, value, user.encode(), on_delivery=self._delivered)
+            except BufferError:  # the broker has been away for long: this record comes when there is room
+                producer.poll(1.0)
+                continue
+            number += 1
             producer.poll(PAUSE)
         producer.flush()
 
     def finish(self) -> int:
-        """Stop; how many events there are."""
+        """Stop; how many records there are."""
         self._ended.set()
         self.join()
         return self.written
+
+    def _record(self, number: int) -> tuple[str, bytes]:
+        """Key and value of the next one."""
+        user, item = f"u{int(USERS * self._chance.random() ** 2)}", f"i{int(ITEMS * self._chance.random() ** 2)}"
+        if number % BAD_EVERY == BAD_EVERY - 1:
+            return user, BAD[number // BAD_EVERY % len(BAD)]
+        encode = encode_msgpack if number % 3 == 0 else encode_json
+        return user, encode(Event(user=user, item=item, ts=BEGIN + STEP * number))
 
     def _delivered(self, error: object, _: object) -> None:
         if error is None:
@@ -71,7 +97,7 @@ class Writer(threading.Thread):
 
 
 class Asker(threading.Thread):
-    """Asks for recommendations, again and again."""
+    """Asks, again and again: mostly what to recommend."""
 
     def __init__(self, house: House, seed: int) -> None:
         super().__init__(name="asker", daemon=True)
@@ -87,7 +113,7 @@ class Asker(threading.Thread):
         while not self._ended.wait(ASK_PAUSE):
             up = self._house.answering.is_set()
             try:
-                answer = client.recommend(f"u{self._chance.integers(USERS)}", k=5)
+                items = self._asked(client)
             except (NoModelError, RequestError) as error:
                 if up and self._house.answering.is_set():
                     self._failed(f"{type(error).__name__}: {error}")
@@ -96,7 +122,6 @@ class Asker(threading.Thread):
             except Exception as error:  # noqa: BLE001 - what nobody foresaw is what is looked for
                 self._failed(f"{type(error).__name__}: {error}")
             else:
-                items = [one.item for one in answer]
                 if len(set(items)) != len(items):
                     self._failed(f"an item twice: {items}")
                 self.counts["answered"] += 1
@@ -106,6 +131,18 @@ class Asker(threading.Thread):
         """Stop."""
         self._ended.set()
         self.join()
+
+    def _asked(self, client: Client) -> list[str]:
+        """The items of one answer."""
+        user, which = f"u{self._chance.integers(USERS)}", int(self._chance.integers(8))
+        if which == 0:
+            return [one.item for one in client.popular(k=5)]
+        if which == 1:
+            return [one.item for one in client.similar_items(f"i{self._chance.integers(ITEMS)}", k=5)]
+        if which == 2:
+            client.predict(user, f"i{self._chance.integers(ITEMS)}")
+            return []
+        return [one.item for one in client.recommend(user, k=5)]
 
     def _failed(self, why: str) -> None:
         self.counts["failed"] += 1
