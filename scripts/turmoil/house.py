@@ -97,8 +97,8 @@ class House:
             [sys.executable, "-m", "streammf", *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
 
-    def start(self, failpoints: str = "") -> bool:
-        """Start `up`, and wait until it answers. With failpoints it may end instead: False."""
+    def start(self, failpoints: str = "") -> None:
+        """Start `up`, and wait until it answers. With failpoints it may end instead."""
         environment = self.environment | ({FAILPOINTS: failpoints} if failpoints else {})
         self._up = subprocess.Popen(
             [sys.executable, "-m", "streammf", "up"], env=environment, stdout=subprocess.PIPE, text=True
@@ -107,10 +107,9 @@ class House:
         if not any(line.startswith("ready") for line in self._up.stdout):
             if not failpoints:
                 raise AssertionError(f"`streammf up` ended with exit code {self._up.wait()} before it was ready")
-            return False
+            return
         threading.Thread(target=self._up.stdout.read, daemon=True).start()  # so that its pipe never fills
         self.answering.set()
-        return True
 
     @property
     def gone(self) -> bool:
@@ -144,6 +143,12 @@ class House:
         except OSError:  # one ended between the two looks
             return []
         return [pid for pid, words in found.items() if not command or command.encode() in words]
+
+    def until_the_trainer_dies(self, seconds: float) -> None:
+        """Wait so long at most."""
+        living, deadline = self.children("train"), time.monotonic() + seconds
+        while not self.gone and self.children("train") == living and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def until_both_listen(self) -> None:
         """Wait until every worker takes connections, one that was killed lately too."""

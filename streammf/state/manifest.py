@@ -97,6 +97,8 @@ def read(text: bytes, place: object) -> Manifest:
         raise StoreError(
             f"the manifest of the snapshot {place} is damaged, or not one of StreamMF ({error}): use another snapshot"
         ) from error
+    if not _is_instant(manifest.created):
+        raise StoreError(f"the manifest of the snapshot {place} says that it was made at {manifest.created!r}: use another snapshot")
     if manifest.seal != _seal(manifest):
         raise StoreError(
             f"the manifest of the snapshot {place} is damaged: it is not what its own seal says; use another snapshot"
@@ -111,6 +113,14 @@ def require_same(manifest: Manifest, size: int, sha256: str, place: object) -> N
             f"the snapshot {place} is damaged: its data file has {size:,} bytes and SHA-256 {sha256[:12]}…, "
             f"its manifest says {manifest.bytes:,} and {manifest.sha256[:12]}…; use another snapshot"
         )
+
+
+def _is_instant(text: str) -> bool:
+    """Whether a text is a time that can be compared with others: one that says its offset from UTC."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _seal(manifest: Manifest) -> str:

@@ -1,8 +1,10 @@
 """A manifest proves itself."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streammf.errors import StoreError
@@ -28,6 +30,14 @@ def test_no_changed_field_is_believed(text: bytes) -> None:
     for name, value in {**changes, "scheduled": True, "seal": "", "seed": 2, "dimensions": {}}.items():
         with pytest.raises(StoreError, match="the manifest of the snapshot one is damaged"):
             manifest.read(json.dumps(fields | {name: value}).encode(), "one")
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-11-28", "2026-11-28T06:15:00"])
+def test_a_time_that_is_none_is_refused_whatever_the_seal_says(text: bytes, created: str) -> None:
+    described = msgspec.structs.replace(manifest.read(text, "one"), created=created, seal="")
+    seal = hashlib.sha256(msgspec.json.encode(described)).hexdigest()
+    with pytest.raises(StoreError, match=f"was made at '{created}'"):
+        manifest.read(manifest.written(msgspec.structs.replace(described, seal=seal)), "one")
 
 
 def test_no_flipped_bit_passes(text: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Bytes of others, damaged and made up, given to everything that reads them: see `__main__`."""
