@@ -98,7 +98,7 @@ def read(text: bytes, place: object) -> Manifest:
             f"the manifest of the snapshot {place} is damaged, or not one of StreamMF ({error}): use another snapshot"
         ) from error
     if not _is_instant(manifest.created):
-        raise StoreError(f"the manifest of the snapshot {place} says that it was made at {manifest.created!r}: use another snapshot")
+        raise StoreError(f"the snapshot {place} says that it was made at {manifest.created!r}: use another one")
     if manifest.seal != _seal(manifest):
         raise StoreError(
             f"the manifest of the snapshot {place} is damaged: it is not what its own seal says; use another snapshot"
