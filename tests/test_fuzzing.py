@@ -40,7 +40,12 @@ def test_what_raises_is_a_fault_and_its_input_is_kept(tmp_path: Path) -> None:
 def test_the_seed_gives_the_inputs(tmp_path: Path) -> None:
     def inputs(seed: int) -> list[bytes]:
         seen: list[bytes] = []
-        by_hypothesis(Target("t", (b"abc",), lambda data: seen.append(data) or ""), seed, 100, 0.0, tmp_path / "fault")
+
+        def feed(data: bytes) -> str:
+            seen.append(data)
+            return "read"
+
+        by_hypothesis(Target("bytes", (b"abc",), feed), seed, 100, 0.0, tmp_path / "fault")
         return seen
 
     assert inputs(1) == inputs(1) != inputs(2)

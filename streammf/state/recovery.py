@@ -3,6 +3,7 @@
 Rules of this file:
 1. What is recovered equals what was committed, byte for byte.
 2. Rows are copied a run of blocks at a time: the time follows from the bytes, not from the number of rows.
+3. A number that learning never writes is damage: nobody learns on from it, nor answers with it.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from streammf.errors import StoreError
-from streammf.learning.tables import Axis
+from streammf.learning.tables import Array, Axis
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
 from streammf.state.meta import Meta, require_layout
@@ -71,7 +72,25 @@ def _recover_rows(reading: Reading, layout: BlockLayout, count: int, memory: Mem
         column_bytes(array, count).reshape(count, part.row)
         for part, array in zip(layout.parts, memory.arrays[layout.table.name], strict=True)
     ]
+    fills = [column.fill for _, column in layout.table.items()]
     for first, joined in reading.blocks(layout, count):
         row = first * layout.rows
-        for column, (_, rows) in zip(columns, columns_of(layout, joined, first, count), strict=True):
-            column[row : row + len(rows)] = rows
+        for column, fill, (part, rows) in zip(columns, fills, columns_of(layout, joined, first, count), strict=True):
+            copied = column[row : row + len(rows)]
+            copied[:] = rows
+            if part.dtype.startswith("f"):
+                _require_numbers(copied.reshape(-1).view(part.dtype), fill, f"{layout.table.name}.{part.name}", row, part.width)
+
+
+def _require_numbers(values: Array, fill: float, name: str, first: int, width: int) -> None:
+    """StoreError where one is neither finite nor the column's first value. first: the row of the first; width: values a row."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    wrong = np.flatnonzero(~finite & (values != fill))
+    if len(wrong):
+        row = first + int(wrong[0]) // width
+        raise StoreError(
+            f"the store is damaged: row {row:,} of {name} holds {values[wrong[0]]}, which learning never writes; "
+            "restore a snapshot, or replay the log (`streammf doctor` names every fault)"
+        )

@@ -154,3 +154,23 @@ def test_a_store_that_lacks_a_block_or_an_id_is_damaged(tmp_path: Path) -> None:
         store.commit(changes._replace(ids=changes.ids[1:]), meta())
         with pytest.raises(StoreError, match=r"0 of .* user ids are there"):
             recover(store, *model())
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value"),
+    [("users", "factor", np.nan), ("items", "factor", np.inf), ("items", "log_popularity", np.nan), ("seen", "items", 1)],
+)
+def test_a_number_that_learning_never_writes_is_damage_and_a_first_value_is_none(
+    tmp_path: Path, table: str, name: str, value: float
+) -> None:
+    made = model()
+    change(made, 1, most_new=500)
+    getattr(made.memory.arrays[table], name)[77] = value
+    made.memory.arrays["items"].log_popularity[3] = -np.inf  # the log of nothing
+    with Store.open(options(tmp_path)) as store:
+        commit(store, Copier(*made), meta(), 1)
+        if np.isfinite(value):
+            assert recover(store, *model())
+            return
+        with pytest.raises(StoreError, match=rf"row 77 of {table}\.{name} holds {value}, which learning never writes"):
+            recover(store, *model())
