@@ -144,6 +144,7 @@ class LogFolder:
         file = os.open(self.path / "end", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _write(file, body + _CHECKSUM.pack(crc32(body)), 0)
+            os.ftruncate(file, _END.size + _CHECKSUM.size)  # a damaged one may have been longer
         finally:
             os.close(file)
 

@@ -216,7 +216,7 @@ def test_an_end_that_is_older_than_the_records_or_lost_is_found_again(tmp_path: 
         sink.flush()
     sink.close()
     assert len(segments(tmp_path / "log")) == 4
-    for content in (old, b"", b"\0" * 28):
+    for content in (old, b"", b"\0" * 28, b"\xff" * 99):
         (tmp_path / "log" / "end").write_bytes(content)
         assert values_of(tmp_path / "log") == [b"a", b"b", b"c", b"d", b"e"]
     (tmp_path / "log" / "end").unlink()
