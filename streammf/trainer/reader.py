@@ -67,7 +67,8 @@ class Reader(threading.Thread):
         self._most = most
         self._idle_seconds = idle_seconds
         self._stopped = threading.Event()
-        self._batches: queue.SimpleQueue[Ready | Exception | None] = queue.SimpleQueue()
+        # not a SimpleQueue: interrupted by a signal whose handler outlasts the timeout, that waits without end (CPython 3.11)
+        self._batches: queue.Queue[Ready | Exception | None] = queue.Queue()
         self._may_go_on = threading.Semaphore(ahead)
 
     def next(self, timeout: float) -> Ready | None:
