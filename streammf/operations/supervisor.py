@@ -7,7 +7,7 @@ Rules of this file:
 3. What cannot heal by itself is not tried again: a child that could not even start the first time, and whose exit code
    says that settings, log, store or memory are to blame, ends everything, with that code.
 4. Deaths in quick succession wait longer and longer, and are counted: after too many everything ends with ChildError.
-   A full disk is waited for instead, while the others go on.
+   A disk or a memory that is full is waited for instead, while the others go on.
 5. Children stand in process groups of their own: a terminal's Ctrl-C reaches only this process, which keeps the order.
 """
 
@@ -35,7 +35,7 @@ HOPELESS: Final = frozenset(
     }
 )
 #: Exit codes of a child that was ready once, which time alone may heal: tried again for as long as it takes.
-PASSING: Final = frozenset({ExitCode.STORE_FULL})
+PASSING: Final = frozenset({ExitCode.STORE_FULL, ExitCode.MEMORY})
 LAST_WORD: Final = "streammf: "
 READY: Final = "ready"
 #: Bytes; a longer line is passed on in pieces.

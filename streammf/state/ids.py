@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from streammf.errors import MemoryFullError
+from streammf.failpoints import reach
 from streammf.learning.tables import Array
 from streammf.state import slots
 from streammf.state.region import PAGE, Region
@@ -171,6 +172,7 @@ class Ids:
         while capacity_of(self.level) < needed:
             self._back_level(self.level + 1)
             slots.widen(self._slots, self.level)
+            reach("ids.widened")
             self.level += 1
 
     def _back_level(self, level: int) -> None:

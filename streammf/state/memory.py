@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from streammf.errors import MemoryFullError, NoModelError
+from streammf.failpoints import reach
 from streammf.learning.arguments import Mark, Marks
 from streammf.learning.draws import fill_normal
 from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, in_use, row_bytes
@@ -118,6 +119,7 @@ class Memory:
         tables = [table for table in self.tables if table.axis == axis]
         ahead = self._ahead(tables, reserved, rows, most)
         self._back(tables, reserved, ahead)
+        reach("memory.backed")
         for table in tables:
             for column, array in zip(columns(table), self.arrays[table.name], strict=True):
                 if column.fill != 0 and column.scale == 0:

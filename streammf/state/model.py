@@ -95,6 +95,7 @@ class Model:
         user_rows, new_users = self.users.register_texts(users)
         reach("ids.users")
         item_rows, new_items = self.items.register_texts(items)
+        reach("ids.items")
         weights = self._weights[kinds]
         if self.options.objective == "ranking":
             weights[values < self.options.positive_from] = 0.0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from streammf.errors import StoreError
+from streammf.failpoints import reach
 from streammf.learning.tables import Array, Axis
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
@@ -35,11 +36,13 @@ def recover(store: Store, memory: Memory, users: Ids, items: Ids) -> Meta | None
         require_layout(meta, memory.tables, memory.dimensions)
         for axis, ids in ((Axis.USER, users), (Axis.ITEM, items)):
             _recover_ids(reading, axis, meta.counts[axis], ids)
+            reach("start.ids")
         for axis in Axis:
             memory.reserve(axis, meta.counts[axis])
         for table in memory.tables:
             layout = BlockLayout.of(table, memory.dimensions)
             _recover_rows(reading, layout, meta.counts[table.axis], memory)
+            reach("start.rows")
         memory.counts[:] = meta.counts
         memory.clear_marks()
     return meta

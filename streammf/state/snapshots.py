@@ -72,6 +72,7 @@ def _aside(target: Path) -> Iterator[Path]:
     lock = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        reach("snapshot.begun")
         yield aside
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -158,6 +159,7 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False, learning: 
             if (folder / datafile.NAME).exists() and not overwrite:
                 raise StoreError(f"{folder} holds a store already: --overwrite replaces it, --store names another folder")
             manifest.require_same(described, *_hashed(snapshot / datafile.NAME, aside), snapshot)
+            reach("restore.copied")
             aside.chmod(0o600)
             sync(aside)
             reach("restore.synced")
@@ -178,6 +180,7 @@ def remove(snapshot: Path) -> None:
             raise StoreError(f"{snapshot} holds more than a snapshot: nothing was deleted")
         aside = snapshot.with_name(f".{snapshot.name}.{os.getpid()}.new")  # swept by the next one, if we die here
         snapshot.rename(aside)
+        reach("snapshot.dropped")
         shutil.rmtree(aside)
         sync(snapshot.parent)
 

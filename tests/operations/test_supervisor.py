@@ -161,14 +161,15 @@ open(path, 'w'); print('ready'); os.kill(os.getpid(), 9)"""
     assert caught.value.exit_code == ExitCode.CHILD
 
 
-def test_a_full_disk_is_waited_for_as_long_as_it_takes_once_the_child_was_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [ExitCode.STORE_FULL, ExitCode.MEMORY])
+def test_what_is_full_is_waited_for_as_long_as_it_takes_once_the_child_was_ready(tmp_path: Path, code: ExitCode) -> None:
     """More deaths in a row than are put up with otherwise."""
     lives = tmp_path / "lives"
     program = f"""
 with open({str(lives)!r}, 'a') as file: file.write('x')
 lived = len(open({str(lives)!r}).read())
 if lived == 1: print('ready')
-if lived < 12: print('streammf: the file system is full', file=sys.stderr); sys.exit({int(ExitCode.STORE_FULL)})
+if lived < 12: print('streammf: the file system is full', file=sys.stderr); sys.exit({int(code)})
 print('ready'); sys.exit(0)"""
     scene = Scene([child("trainer", program, may_finish=True)])
     scene.play()
