@@ -12,12 +12,15 @@ import threading
 import traceback
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from streammf import failpoints
+from streammf.events.event import Event
 from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
+from streammf.state import snapshots
 from streammf.state.live import LiveWriter
 from streammf.state.options import Limits, StoreOptions
 from streammf.state.store import Store
@@ -27,6 +30,8 @@ from tests.trainer.partitioned import PartitionedSource
 from tests.trainer.sources import clicks
 
 EVENTS = 2_500
+#: Of so many that the table of their ids grows, rows and all, while they are learned.
+USERS = 2_000
 OPTIONS = TrainerOptions(batch=100, idle_seconds=0.01, commit_events=500, commit_seconds=3600)
 #: What a child ends with where an error of ours or of Python ended it.
 ERROR = 3
@@ -39,13 +44,21 @@ class Try(msgspec.Struct, kw_only=True, frozen=True):
     failpoints: str = ""
     partitions: int = 1
     objective: str = "ranking"
+    doing: Literal["learn", "snapshot", "remove", "restore"] = "learn"
+    events: int = EVENTS
+    """The log's length."""
+
+
+def log(count: int) -> list[Event]:
+    """The first `count` events of what is learned."""
+    return clicks(count, users=USERS)
 
 
 def learn(one: Try) -> None:
     """Learn everything that is not learned yet."""
     folder = Path(one.folder)
     learning = msgspec.convert({"objective": one.objective, "factors": 8, "history": 8, "recent": 300}, LearningOptions)
-    source = PartitionedSource(clicks(EVENTS), one.partitions, patience=OPTIONS.commit_events + 2 * OPTIONS.batch)
+    source = PartitionedSource(log(one.events), one.partitions, patience=OPTIONS.commit_events + 2 * OPTIONS.batch)
     with (
         closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
         closing(LiveWriter(folder / "live", learning, Limits(10_000, 10_000))) as live,
@@ -53,11 +66,23 @@ def learn(one: Try) -> None:
         Trainer(source, store, live, learning, OPTIONS).run(threading.Event())
 
 
+def keep(one: Try) -> None:
+    """Make, remove or restore the snapshot beside the store, unless that is done already."""
+    store, snapshot = Path(one.folder) / "store", Path(one.folder) / "snapshot"
+    if one.doing == "snapshot" and not snapshot.exists():
+        with closing(Store.open_readonly(store)) as opened:
+            snapshots.create(opened, snapshot)
+    elif one.doing == "remove" and snapshot.exists():
+        snapshots.remove(snapshot)
+    elif one.doing == "restore":
+        snapshots.restore(snapshot, store, overwrite=True)
+
+
 def child(one: Try) -> int:
     """The exit code of one try, in a process that is its own."""
     try:
         failpoints.arm(one.failpoints)
-        learn(one)
+        learn(one) if one.doing == "learn" else keep(one)
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends with it
         traceback.print_exc()
         return ERROR

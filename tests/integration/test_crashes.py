@@ -1,5 +1,6 @@
 """Every failpoint, at several times: whatever dies where, an undisturbed run learns the same, bit for bit."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -22,18 +24,27 @@ from streammf.state.options import Limits, StoreOptions
 from streammf.state.store import Store
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
-from tests.integration.crashing import ERROR, EVENTS, Try
+from tests.integration.crashing import ERROR, EVENTS, Try, log
 from tests.trainer.partitioned import PartitionedSource
-from tests.trainer.sources import clicks
 
 pytestmark = pytest.mark.timeout(600)
 
 #: What the matrix must cover, at least: a place that vanished would be tried no longer, and nobody would notice.
 PLACES = {
     "store.claimed", "generation.begun", "generation.linked", "generation.published", "header.written", "header.published",
-    "reader.polled", "reader.decoded", "ids.users", "reader.prepared", "rows.added", "learner.admitted", "learner.applied",
+    "reader.polled", "reader.decoded", "ids.widened", "ids.users", "ids.items", "reader.prepared",
+    "memory.backed", "rows.added", "learner.admitted", "learner.applied",
     "commit.copied", "store.rows", "store.ids", "store.head", "store.committed", "commit.taken_in", "source.advised",
 }  # fmt: skip
+#: What only a start from a store passes, and what snapshots do.
+STARTING = {"start.ids", "start.rows", "start.recovered"}
+KEEPING = {
+    "snapshot": {"snapshot.begun", "snapshot.copied", "snapshot.synced", "snapshot.renamed"},
+    "restore": {"restore.copied", "restore.synced", "restore.renamed"},
+    "remove": {"snapshot.dropped"},
+}
+#: Events that a snapshot is made of.
+HALF = 1_300
 
 
 class Crashes:
@@ -66,12 +77,12 @@ def crashes() -> Iterator[Crashes]:
     made.close()
 
 
-def stored(folder: Path) -> str:
+def stored(folder: Path, events: int = EVENTS) -> str:
     """The digest, once it is known that every event is there."""
     with Store.open_readonly(folder / "store") as store:
         meta = store.meta()
         assert meta is not None
-        assert meta.events == EVENTS
+        assert meta.events == events
         return digest(store)
 
 
@@ -95,6 +106,65 @@ def test_killed_at_every_place_it_learns_the_same_in_the_end(tmp_path: Path, cra
         assert crashes(Try(folder=str(folder), objective=objective)) == 0, (place, at)
         assert stored(folder) == wanted, (place, at)
     print(f"{objective}: {len(passed)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
+
+
+def test_a_successor_killed_at_every_place_learns_the_same_in_the_end(tmp_path: Path, crashes: Crashes) -> None:
+    """The trainer that takes over a killed one's store: recovery is killed too, and what comes after it."""
+    assert crashes(Try(folder=str(tmp_path / "whole"))) == 0
+    wanted = stored(tmp_path / "whole")
+    left = tmp_path / "left"
+    assert crashes(Try(folder=str(left), failpoints="store.head=kill@3")) == -signal.SIGKILL
+    recorded = tmp_path / "places"
+    assert crashes(Try(folder=str(copied(left, tmp_path / "record")), failpoints=f"record={recorded}")) == 0
+    passed = Counter(recorded.read_text().split())
+    assert set(passed) >= STARTING | PLACES - {"ids.widened"}
+    tries = [(place, at) for place, count in sorted(passed.items()) for at in sorted({1, count})]
+    for place, at in tries:
+        folder = copied(left, tmp_path / f"{place}-{at}")
+        assert crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}")) in {-signal.SIGKILL, 0}, (place, at)
+        assert crashes(Try(folder=str(folder))) == 0, (place, at)
+        assert stored(folder) == wanted, (place, at)
+    print(f"successor: {len(passed)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """Store and snapshot as they were left, for one try. Not the live memory: its files are sparse, and a copy would not be."""
+    for name in ("store", "snapshot"):
+        if (folder / name).exists():
+            shutil.copytree(folder / name, target / name)
+    return target
+
+
+@pytest.mark.parametrize("doing", list(KEEPING))
+@pytest.mark.parametrize("action", ["kill", "eio", "exit"])
+def test_a_snapshot_or_a_restore_that_ends_at_any_place_costs_no_event_and_can_be_done_again(
+    tmp_path: Path, crashes: Crashes, doing: Literal["snapshot", "remove", "restore"], action: str
+) -> None:
+    """Whatever is left, learning goes on from it to the same bytes, and the snapshot stays the store that it was taken of."""
+    assert crashes(Try(folder=str(tmp_path / "whole"))) == 0
+    wanted = stored(tmp_path / "whole")
+    half = tmp_path / "half"
+    assert crashes(Try(folder=str(half), events=HALF)) == 0
+    taken = stored(half, HALF)
+    if doing != "snapshot":
+        assert crashes(Try(folder=str(half), doing="snapshot")) == 0
+        assert crashes(Try(folder=str(half))) == 0
+    recorded = tmp_path / "places"
+    assert crashes(Try(folder=str(copied(half, tmp_path / "record")), doing=doing, failpoints=f"record={recorded}")) == 0
+    assert {*recorded.read_text().split()} == KEEPING[doing]
+    for place in sorted(KEEPING[doing]):
+        folder = copied(half, tmp_path / place)
+        code = crashes(Try(folder=str(folder), doing=doing, failpoints=f"{place}={action}"))
+        assert code == {"kill": -signal.SIGKILL, "eio": ERROR, "exit": 1}[action], place
+        assert crashes(Try(folder=str(folder))) == 0, place
+        assert stored(folder) == wanted, place
+        for again in ("remove", "snapshot", "restore") if doing == "remove" else (doing, "restore"):
+            assert crashes(Try(folder=str(folder), doing=again)) == 0, (place, again)
+        restored = EVENTS if doing == "remove" or (doing == "snapshot" and place != "snapshot.renamed") else HALF
+        assert stored(folder, restored) == (wanted if restored == EVENTS else taken), place
+        assert not [path.name for path in folder.iterdir() if path.name.endswith(".new")], place
+        assert crashes(Try(folder=str(folder))) == 0, place
+        assert stored(folder) == wanted, place
 
 
 @pytest.mark.parametrize("action", ["raise", "eio", "stop", "exit"])
@@ -135,7 +205,7 @@ def relearned(folder: Path) -> str:
         journal = np.frombuffer(reading.order(), np.int64).reshape(-1, 2)
     assert meta is not None
     assert len(journal) > 10
-    source = PartitionedSource(clicks(EVENTS), 3)
+    source = PartitionedSource(log(EVENTS), 3)
     runs = [(source.partitions[row], end) for row, end in journal.tolist()]
     return learned(folder / "reference", Ordered(source, runs, source.ends()))
 
