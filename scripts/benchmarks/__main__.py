@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import evaluating, freshness, growth, ingest, quality, query
+from scripts.benchmarks import evaluating, freshness, growth, ingest, quality, query, recovery
 from scripts.benchmarks.report import Report
 from streammf.errors import ConfigurationError, StreamMFError
 
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
     names = made.add_subparsers(dest="name", required=True)
     modules = {"ingest": ingest, "freshness": freshness, "query": query, "growth": growth, "quality": quality}
-    modules["evaluate"] = evaluating
+    modules |= {"evaluate": evaluating, "recovery": recovery}
     for name, module in modules.items():
         summary = (module.__doc__ or "").strip()
         one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
@@ -51,25 +51,34 @@ def parser() -> argparse.ArgumentParser:
     growing.add_argument("--most-items", type=float, default=1e6, help="items at the largest size (default: %(default).0e)")
     growing.add_argument("--commits", type=int, default=growth.COMMITS, help="of each load at each size (default: %(default)s)")
     growing.add_argument("--folder", type=Path, help="where the store is written for a while: 20 GiB for 10^7 users")
+    dying = names.choices["recovery"]
+    dying.add_argument("--most-users", type=float, default=1e7, help="users at the largest size (default: %(default).0e)")
+    dying.add_argument("--rate", type=int, default=2_000, help="events a second (default: %(default)s)")
+    dying.add_argument("--runs", type=int, default=3, help="pairs of deaths at each size (default: %(default)s)")
+    dying.add_argument("--folder", type=Path, help="where stores are made, and stay: 10 GiB for 10^7 users (default: nowhere)")
     return made
 
 
-def report(arguments: argparse.Namespace, command: str) -> Report:
+def report(given: argparse.Namespace, command: str) -> Report:
     """Run what was asked for."""
-    if arguments.name == "ingest":
-        return ingest.run(command, arguments.events, arguments.runs, arguments.data)
-    if arguments.name == "query":
-        return query.run(command, query.Size(runs=arguments.runs, seconds=arguments.seconds))
-    if arguments.name == "growth":
-        most = int(arguments.most_users), int(arguments.most_items)
-        return growth.run(command, *most, arguments.folder, arguments.commits)
-    if arguments.name in {"quality", "evaluate"} and arguments.data is None:
+    if given.name in {"quality", "evaluate"} and given.data is None:
         raise ConfigurationError("this is measured on real logs: say where they are with --data or STREAMMF_TEST_DATA")
-    if arguments.name == "evaluate":
-        return evaluating.run(command, arguments.data, arguments.runs)
-    if arguments.name == "quality":
-        return quality.run(command, arguments.data)
-    return freshness.run(command, freshness.Load(arguments.rate, arguments.queries, arguments.seconds), arguments.runs)
+    match given.name:
+        case "ingest":
+            found = ingest.run(command, given.events, given.runs, given.data)
+        case "query":
+            found = query.run(command, query.Size(runs=given.runs, seconds=given.seconds))
+        case "growth":
+            found = growth.run(command, int(given.most_users), int(given.most_items), given.folder, given.commits)
+        case "recovery":
+            found = recovery.run(command, int(given.most_users), given.rate, given.runs, given.folder)
+        case "evaluate":
+            found = evaluating.run(command, given.data, given.runs)
+        case "quality":
+            found = quality.run(command, given.data)
+        case _:
+            found = freshness.run(command, freshness.Load(given.rate, given.queries, given.seconds), given.runs)
+    return found
 
 
 def main(given: Sequence[str]) -> int:

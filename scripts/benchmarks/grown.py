@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from scripts.benchmarks.data import ITEM_SKEW, START, STEP, USER_SKEW, drawn
 from scripts.benchmarks.settings import learning
+from streammf.events.log import LogSource
 from streammf.learning.arguments import Batch, Mark
 from streammf.learning.audience import latest_of
 from streammf.learning.compiling import ready
@@ -57,7 +58,7 @@ PAGE: Final = 512
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be measured, and where it may be written."""
 
-    part: Literal["grow", "start"]
+    part: Literal["grow", "start", "keep"]
     objective: Literal["ranking", "rating"]
     users: int
     items: int
@@ -65,6 +66,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Commits, and as many times COMMIT_EVENTS events, of each spread."""
     live: str
     store: str
+    log: str = ""
+    """The embedded log that a store that is kept learns on from."""
 
 
 class Load(msgspec.Struct, kw_only=True):
@@ -127,19 +130,9 @@ def grow(job: Job) -> Grown:
     store, live, meta, options = open_model(job)
     found = Grown()
     with closing(store), closing(live):
-        memory = live.memory
-        memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
-        copier = Copier(memory, live.users, live.items)
-        took = 0.0
-        chance = np.random.default_rng(5)
-        for axis, count in ((Axis.ITEM, job.items), (Axis.USER, job.users)):
-            for first in range(0, count, STEP_ROWS):
-                took = add_rows(live, axis, first, min(first + STEP_ROWS, count)) + (took if first else 0.0)
-                age(live.memory, options, axis, first, chance)
-                meta = store.commit(copier.take(), meta)
+        copier = Copier(live.memory, live.users, live.items)
+        meta, took = make(job, store, live, copier, meta, options)
         found.register_us = 1e6 * took / job.users
-        fill_ring(live.memory, options, chance)
-        store.commit(copier.take(), meta)
         learn = Learning(job, live, options)
         for spread in SPREADS:
             found.loads[spread] = learn.load(spread, store, copier, meta)
@@ -151,6 +144,32 @@ def grow(job: Job) -> Grown:
         found.live_bytes = {f.name: f.stat().st_blocks * PAGE for folder in folders for f in folder.iterdir()}
         found.store_bytes = (Path(job.store) / "data.mdb").stat().st_blocks * PAGE
     return found
+
+
+def make(job: Job, store: Store, live: LiveWriter, copier: Copier, meta: Meta, options: LearningOptions) -> tuple[Meta, float]:
+    """All rows and the ring, committed; what it was committed with, and the seconds that users' ids and rows took."""
+    live.memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
+    took = 0.0
+    chance = np.random.default_rng(5)
+    for axis, count in ((Axis.ITEM, job.items), (Axis.USER, job.users)):
+        for first in range(0, count, STEP_ROWS):
+            took = add_rows(live, axis, first, min(first + STEP_ROWS, count)) + (took if first else 0.0)
+            age(live.memory, options, axis, first, chance)
+            meta = store.commit(copier.take(), meta)
+    fill_ring(live.memory, options, chance)
+    return store.commit(copier.take(), meta), took
+
+
+def keep(job: Job) -> Grown:
+    """Make the model, and leave it in the store as one that goes on at the start of the log at `job.log`."""
+    store, live, meta, options = open_model(job)
+    with closing(store), closing(live), closing(LogSource(Path(job.log))) as log:
+        copier = Copier(live.memory, live.users, live.items)
+        meta, _ = make(job, store, live, copier, meta, options)
+        positions = [Position(*partition, 0, log.topic_ids()[partition.topic]) for partition in log.partitions]
+        events = int(live.memory.state.whole.events[0])
+        store.commit(copier.take(), msgspec.structs.replace(meta, positions=positions, events=events))
+    return Grown(store_bytes=(Path(job.store) / "data.mdb").stat().st_blocks * PAGE)
 
 
 def add_rows(live: LiveWriter, axis: Axis, first: int, last: int) -> float:
@@ -341,7 +360,8 @@ def main() -> None:
     if job.part == "start":
         start(job)
     else:
-        print(msgspec.json.encode(grow(job)).decode())  # noqa: T201 - the parent reads it
+        found = keep(job) if job.part == "keep" else grow(job)
+        print(msgspec.json.encode(found).decode())  # noqa: T201 - the parent reads it
     shutil.rmtree(job.live, ignore_errors=True)
 
 
