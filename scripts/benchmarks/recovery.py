@@ -33,7 +33,7 @@ from streammf.serving.results import Info
 
 USERS: Final = (100_000, 1_000_000, 10_000_000)
 ITEMS: Final = 10_000
-#: Seconds from a death until the trainer learns again, by number of users.
+#: Seconds from SIGKILL until the trainer learns again, by number of users.
 BARS: Final = {1_000_000: 5.0, 10_000_000: 30.0}
 #: Seconds of the stream before a trainer dies, so that commits are under way; between two flushes of the stream; between two
 #: rounds of questions; until a successor must have caught up.
@@ -279,7 +279,7 @@ def present(report: Report, users: int, found: dict[str, list[Found]]) -> None:
     """One size."""
     for name, deaths_ in found.items():
         begins = f"10^{int(np.log10(users))} users, {name}"
-        bar = Bar("at most", BARS[users]) if users in BARS else None
+        bar = Bar("at most", BARS[users]) if users in BARS and name == "killed" else None
         report.add(f"{begins}: until it builds a generation", [one.built for one in deaths_], "s")
         report.add(f"{begins}: until all workers answer from it", [one.answers for one in deaths_], "s")
         report.add(f"{begins}: until it learns", [one.learns for one in deaths_], "s", bar)

@@ -28,9 +28,9 @@ def test_a_short_run_finds_every_figure_with_no_request_failed_and_no_event_lost
             figures[f"{name}: until it builds a generation"].middle
             <= figures[f"{name}: until all workers answer from it"].middle
         )
-        assert figures[f"{name}: until it learns"].bar == Bar("at most", 5)
         assert figures[f"{name}: answers meanwhile"].middle > 0
         assert figures[f"{name}: failed requests"].middle == 0
+    assert figures["killed: until it learns"].bar == Bar("at most", 5)
     assert recovery.run("scripts/bench recovery", 1000, 500, 1, tmp_path).rows, "a store that is kept is used again"
 
 
