@@ -124,19 +124,23 @@ class AsyncClient:
     async def _ask(self, call: Call[T]) -> T:
         try:
             async with asyncio.timeout(self._timeout + call.wait):
-                try:
-                    answer = await (await self._connected()).exchange(call)
-                except ConnectionError:
-                    answer = await (await self._connected()).exchange(call)
+                answer = await self._again(call)
         except TimeoutError:
             where = conversation.named(self._addresses[self._at])
             if self._line is not None:  # a server that hangs: what else waits for it asks another
                 self._line.hang_up()
             raise NoModelError(f"no answer from {where} within {self._timeout + call.wait:g} s") from None
         except ConnectionError as error:
-            where = conversation.named(self._addresses[self._at])
-            raise NoModelError(f"the connection to {where} broke twice: {error}") from error
+            raise conversation.broken(self._addresses[self._at], error) from error
         return conversation.read(call, answer)
+
+    async def _again(self, call: Call[Any]) -> dict[str, Any]:
+        for pause in conversation.PAUSES:
+            try:
+                return await (await self._connected()).exchange(call)
+            except ConnectionError:
+                await asyncio.sleep(pause)
+        return await (await self._connected()).exchange(call)
 
     async def _connected(self) -> Line:
         async with self._turn:  # many requests may find the line broken; the first of them connects

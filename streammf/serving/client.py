@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. Light: the standard library and `msgpack`; never numpy, numba, lmdb or a Kafka client, and no asyncio either.
-2. Every request is safe to repeat. One whose connection breaks is asked once more, of the next address.
+2. Every request is safe to repeat. One whose connection breaks is asked again, of the next address, a few times.
 3. Errors are StreamMF's: NoModelError (no server answers, or it has no model), RequestError (refused; `code` says why),
    ProtocolError (the peer does not speak the protocol).
 """
@@ -92,29 +92,27 @@ class Client:
     def _ask(self, call: Call[T]) -> T:
         with self._turn:
             try:
-                answer = self._twice(call, time.monotonic() + self._timeout + call.wait)
+                answer = self._again(call, time.monotonic() + self._timeout + call.wait)
             except BaseException:  # whatever it was: an answer that is still under way must not meet the next request
                 self.close()
                 raise
             return conversation.read(call, answer)
 
-    def _twice(self, call: Call[Any], deadline: float) -> dict[str, Any]:
-        where = ""
+    def _again(self, call: Call[Any], deadline: float) -> dict[str, Any]:
         try:
-            try:
-                self._connect(deadline)
-                where = conversation.named(self._addresses[self._at])
-                return self._once(call, deadline)
-            except ConnectionError:
-                self._move_on()
-                self._connect(deadline)
-                where = conversation.named(self._addresses[self._at])
-                return self._once(call, deadline)
+            for pause in conversation.PAUSES:
+                try:
+                    return self._once(call, deadline)
+                except ConnectionError:
+                    self._move_on()
+                    time.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
+            return self._once(call, deadline)
         except TimeoutError:
+            where = conversation.named(self._addresses[self._at])
             self._move_on()
             raise NoModelError(f"no answer from {where} within {self._timeout + call.wait:g} s") from None
         except OSError as error:
-            raise NoModelError(f"the connection to {where} broke twice: {error}") from error
+            raise conversation.broken(self._addresses[self._at], error) from error
 
     def _move_on(self) -> None:
         self.close()
@@ -140,6 +138,7 @@ class Client:
         raise conversation.nobody(refused)
 
     def _once(self, call: Call[Any], deadline: float) -> dict[str, Any]:
+        self._connect(deadline)
         assert self._socket is not None
         request_id, frame = self._conversation.ask(call)
         self._socket.settimeout(max(deadline - time.monotonic(), 0.001))

@@ -134,11 +134,19 @@ def _map(body: bytes) -> dict[str, Any]:
 
 Address = tuple[str, int]
 ADDRESS: Final = f"127.0.0.1:{PORT}"
+#: Seconds to wait before a request whose connection broke is asked again: first at once, then longer. A worker that is killed
+#: is given connections until the kernel has closed its port, after those that it had, and breaks them too.
+PAUSES: Final = (0.0, 0.02, 0.1)
 
 
 def named(address: Address) -> str:
     """host:port."""
     return f"{address[0]}:{address[1]}"
+
+
+def broken(address: Address, error: OSError) -> NoModelError:
+    """The error of a client whose every connection broke before the answer."""
+    return NoModelError(f"the connection to {named(address)} broke {1 + len(PAUSES)} times: {error}")
 
 
 def nobody(refused: Iterable[tuple[Address, OSError]]) -> NoModelError:

@@ -135,7 +135,7 @@ def test_the_next_address_is_asked_when_one_goes_away(connect: Any) -> None:
         assert client.predict("ann", "a").value == 2.0
 
 
-def test_a_server_that_hangs_up_on_every_request_is_asked_twice_then_named(connect: Any) -> None:
+def test_a_server_that_hangs_up_on_every_request_is_asked_four_times_then_named(connect: Any) -> None:
     asked = []
 
     def hang_up(peer: socket.socket) -> None:
@@ -143,9 +143,27 @@ def test_a_server_that_hangs_up_on_every_request_is_asked_twice_then_named(conne
         peer.close()
 
     with listening(hang_up) as address, connect(address) as client:
-        with pytest.raises(NoModelError, match=f"{address} broke twice"):
+        with pytest.raises(NoModelError, match=f"{address} broke 4 times"):
             client.health()
-        assert len(asked) == 2
+        assert len(asked) == 4
+
+
+def test_a_server_that_hangs_up_twice_goes_unnoticed(connect: Any) -> None:
+    """One that was killed, whose port the kernel has not closed yet."""
+    with running(Model(2.0)) as server:
+        asked = []
+
+        def pass_on(peer: socket.socket) -> None:
+            asked.append(peer)
+            if len(asked) <= 2:
+                peer.close()
+                return
+            with socket.create_connection(server.address) as behind:
+                behind.sendall(peer.recv(1000))
+                peer.sendall(behind.recv(1000))
+
+        with listening(pass_on) as address, connect(address) as client:
+            assert client.predict("ann", "a").value == 2.0
 
 
 def test_nobody_listening_is_an_error_that_names_every_address(connect: Any) -> None:
