@@ -246,7 +246,7 @@ def fill_audience(memory: Memory, chance: np.random.Generator) -> None:
         gram[0] = 0.01 * rows * np.eye(vectors.shape[1]).ravel()  # what normal(0, .1) sums to
         count[0] = rows
     mark_all(memory.marks.audience, items)
-    grams.events[0], grams.time[0], state.blend.catalogue[0] = 100 * items, START, items
+    grams.events[0], grams.base[0], state.blend.catalogue[0] = 100 * items, START, items
 
 
 def fill_ring(memory: Memory, options: LearningOptions, chance: np.random.Generator) -> None:
