@@ -71,5 +71,5 @@ def _sealed(data: bytes) -> bytes:
         return b""
 
 
-WORDS: Final = (*(f'"{name}":'.encode() for name in FIELDS), b"null", b"-1", b"1e999", b"[", b"{", b'""')
+WORDS: Final = (*(f'"{name}":'.encode() for name in GOOD), b"null", b"-1", b"1e999", b"[", b"{", b'""')
 MANIFESTS: Final = Target("manifests", (TEXT, *FIELDS), feed, WORDS)

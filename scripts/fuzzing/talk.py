@@ -1,7 +1,7 @@
 """What comes over the socket: requests to the server, and answers to the client."""
 
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import msgpack
 
@@ -91,7 +91,7 @@ def fed_client(data: bytes) -> str:
     return found
 
 
-def _understood(call: conversation.Call[object], answer: dict[str, object]) -> str:
+def _understood(call: conversation.Call[Any], answer: dict[str, Any]) -> str:
     try:
         return type(conversation.read(call, answer)).__name__
     except (ProtocolError, RequestError):
