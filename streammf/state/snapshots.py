@@ -140,6 +140,8 @@ def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
     if described.dimensions.keys() - set(Dimensions._fields):
         raise StoreError(f"the snapshot has dimensions {sorted(described.dimensions)}: use the release that wrote it")
     dimensions = Dimensions(**described.dimensions)
+    if min(dimensions) < 0 or dimensions.factors < 1:
+        raise StoreError(f"the snapshot has dimensions {described.dimensions}, which no model has: use another snapshot")
     require_layout(described, in_use(TABLES, dimensions), dimensions)
     if learning is not None:
         require_settings(described, learning.objective, learning.seed, learning.dimensions)

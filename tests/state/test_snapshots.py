@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streammf.errors import StoreBusyError, StoreError
@@ -270,3 +271,11 @@ def test_snapshots_of_a_store_that_is_being_written_hold_one_commit_each(tmp_pat
         assert manifest.positions[0].next == 10 * manifest.events
         with snapshots.opened(tmp_path / str(n)) as copy:
             assert digest(copy) == digest_after(manifest.events)
+
+
+@pytest.mark.parametrize("spoilt", [{"peers": -11}, {"factors": 0}, {"history": -1}])
+def test_a_snapshot_of_dimensions_that_no_model_has_is_refused(snapshot: Path, spoilt: dict[str, int]) -> None:
+    described = snapshots.read_manifest(snapshot)
+    made = msgspec.structs.replace(described, dimensions=described.dimensions | spoilt)
+    with pytest.raises(StoreError, match="which no model has: use another snapshot"):
+        snapshots.require_ours(made, None)
