@@ -50,7 +50,7 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
     },
 }
 
-#: What the blend wants otherwise: beside least squares and neighbours more rehearsals add nothing to its recall on any log tried.
+#: What the blend wants otherwise: beside least squares and neighbours more rehearsals add nothing to recall on any log tried.
 BLENDED: Final = {"rehearsals": 1}
 
 #: The learning rates are tuned for weights around 1: a log of nothing but weight 2 loses up to 4 % of its recall
