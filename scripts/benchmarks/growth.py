@@ -65,7 +65,7 @@ def run(command: str, most_users: int, most_items: int, folder: Path | None, com
 
 
 NOTES: Final = [
-    "what bends: an event's time grows with cache and TLB misses. The rows it changes stay as many: a user's, four rehearsed "
+    "what bends: an event's time grows with cache and TLB misses. The rows it changes stay as many: a user's, rehearsed "
     "users', and the items of their histories and of the negatives, each somewhere else in memory",
     "what bends: with many items the histories of one second's users are rows of their own, so a commit copies and writes more "
     f"for the same events; beyond {MOST_COPIED >> 20} MiB it is due before its 20,000",

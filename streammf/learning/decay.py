@@ -1,10 +1,15 @@
 """How time takes weight away. All time is event time, in ms; λ = ln 2 / half-life, per ms; λ = 0 is no decay."""
 
+from typing import Final
+
 import numpy as np
 
 from streammf.learning.arguments import Real
 from streammf.learning.compiling import inner
 from streammf.learning.tables import Array
+
+#: Sums in which what is new weighs more, instead of what is old less, are brought back to scale when 1 weighs e to this.
+MOST_GROWTH: Final = 14.0
 
 
 @inner

@@ -21,6 +21,7 @@ import numpy as np
 from streammf.learning.arguments import Marks, Real, array_type, tuple_type
 from streammf.learning.bounds import bounded
 from streammf.learning.compiling import inner
+from streammf.learning.decay import MOST_GROWTH
 from streammf.learning.draws import below, draw
 from streammf.learning.history import recall_past
 from streammf.learning.marks import mark
@@ -46,8 +47,6 @@ REHEARSALS: Final = 1
 DRAWS: Final = 1 << 21
 #: A residual that needs no more steps, squared.
 SOLVED: Final = 1e-12
-#: log of the growth at which the sums are brought back to scale.
-MOST_GROWTH: Final = 14.0
 
 
 class Bench(NamedTuple):
@@ -173,9 +172,8 @@ def held_of(grams: Grams, decay: Real, time: int) -> Real:
 
 
 @inner
-def unseen_weight(grams: Grams, decay: Real, now: int) -> Real:
-    """What an unseen pair weighs, beside sums as they stand."""
-    one = grown(grams, decay, now)
+def unseen_weight(grams: Grams, one: Real) -> Real:
+    """What an unseen pair weighs, beside sums as they stand. one: what 1 of now weighs in them."""
     return UNSEEN * grams.events[0] / max(grams.users[0] * grams.items[0], one * one)
 
 
@@ -201,7 +199,7 @@ def solve_user(state: State, marks: Marks, rates: Rates, bench: Bench, user: int
     total = write_choices(bench, held)
     for f in range(len(bench.x)):
         bench.old[f] = bench.x[f] = solved.factor[user, f]
-    unseen = unseen_weight(grams, rates.solved_decay, now)
+    unseen = unseen_weight(grams, after)
     ridge = RIDGE * (total + unseen * grams.items[0])
     solve(grams.item[0], unseen, ridge, state.solved_items.factor, held, STEPS, bench)
     for f in range(len(bench.x)):
@@ -225,7 +223,7 @@ def solve_item(state: State, marks: Marks, rates: Rates, bench: Bench, item: int
         bench.weight[place] = stands_for
     for f in range(len(bench.x)):
         bench.old[f] = bench.x[f] = solved.factor[item, f]
-    unseen = unseen_weight(grams, rates.solved_decay, now)
+    unseen = unseen_weight(grams, after)
     ridge = RIDGE * (met + unseen * grams.users[0])
     solve(grams.user[0], unseen, ridge, state.solved_users.factor, held, STEPS, bench)
     share = np.float32(max(1.0 / stands_for, LEAST_SHARE))

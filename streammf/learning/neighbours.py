@@ -16,6 +16,7 @@ import numpy as np
 
 from streammf.learning.arguments import Mark, Real
 from streammf.learning.compiling import inner
+from streammf.learning.decay import MOST_GROWTH
 from streammf.learning.marks import mark
 from streammf.learning.tables import Array, Neighbours
 
@@ -32,8 +33,6 @@ TIED_NEXT: Final = 0.5
 FAR_SHARE: Final = 0.1
 #: What a new entry keeps of the one that it replaces.
 INHERITED: Final = 0.5
-#: log of the growth at which a row is brought back to scale.
-MOST_GROWTH: Final = 14.0
 
 
 @inner

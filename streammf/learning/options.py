@@ -127,7 +127,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     blend: bool = True
     """Ranking: learn neighbours, peers, popularity at several half-lives and least squares too, and how to weigh them all:
-    better lists, for five times the time and several times the memory. Off: gradient steps and popularity alone."""
+    better lists, for three times the time and several times the memory. Off: gradient steps and popularity alone."""
 
     gradient: bool = True
     """Blend: learn the vectors of gradient steps. Without the blend they are the model, whatever this says."""

@@ -32,7 +32,7 @@ from streammf.learning.features import (
     write_features,
 )
 from streammf.learning.history import recall_past
-from streammf.learning.least_squares import BENCH, RIDGE, Bench, solve, unseen_weight, write_choices
+from streammf.learning.least_squares import BENCH, RIDGE, Bench, grown, solve, unseen_weight, write_choices
 from streammf.learning.methods import write_method
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.readings import read
@@ -97,7 +97,7 @@ def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: B
     for f in range(len(bench.x)):
         bench.x[f] = 0.0
     if held > 0:
-        unseen = unseen_weight(state.grams, rates.solved_decay, state.whole.clock[0])
+        unseen = unseen_weight(state.grams, grown(state.grams, rates.solved_decay, state.whole.clock[0]))
         ridge = RIDGE * (total + unseen * state.grams.items[0])
         solve(state.grams.item[0], unseen, ridge, state.solved_items.factor, held, VISITOR_STEPS, bench)
     for f in range(len(desk.z)):

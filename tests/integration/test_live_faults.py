@@ -6,7 +6,7 @@ went wrong, bit for bit.
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -72,13 +72,18 @@ def stored(store: Path) -> str:
         return digest(opened)
 
 
-def learn_all(environment: dict[str, str], store: Path, number: int) -> None:
-    """A trainer that nothing happens to, until so many events are durable."""
+def learn_until(reached: Callable[[], object], environment: dict[str, str]) -> None:
+    """A trainer, from its start until `reached` returns; then it is told to stop, and does."""
     with running("train", environment=environment) as trainer:
         trainer.ready()
-        wait_for(lambda: durable(store) == number, f"{number} events durable", 120)
+        reached()
         trainer.send(signal.SIGTERM)
         assert trainer.wait() == 0, trainer.lines
+
+
+def learn_all(environment: dict[str, str], store: Path, number: int) -> None:
+    """A trainer that nothing happens to, until so many events are durable."""
+    learn_until(lambda: wait_for(lambda: durable(store) == number, f"{number} events durable", 120), environment)
 
 
 def undisturbed(folder: Path, number: int, **more: str) -> str:
@@ -145,11 +150,7 @@ def test_a_trainer_killed_in_the_middle_of_a_kernel_leaves_workers_answering_and
             caught = killed_in_a_kernel(tmp_path, environment, number)
             assert number < FIRST + 50 * BATCH
         stale(asker, "the trainer has not been heard of for")
-        with running("train", environment=environment) as trainer:
-            trainer.ready()
-            newest(asker, number)
-            trainer.send(signal.SIGTERM)
-            assert trainer.wait() == 0, trainer.lines
+        learn_until(lambda: newest(asker, number), environment)
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number, trainer__batch=str(BATCH))
 
 
@@ -180,11 +181,7 @@ def test_a_trainer_killed_while_a_table_grows_leaves_workers_answering_and_its_s
         write(tmp_path, events(FIRST, number))
         killed_at(environment, place, at_start + 1)
         stale(asker, "the trainer has not been heard of for")
-        with running("train", environment=environment) as trainer:
-            trainer.ready()
-            newest(asker, number)
-            trainer.send(signal.SIGTERM)
-            assert trainer.wait() == 0, trainer.lines
+        learn_until(lambda: newest(asker, number), environment)
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number)
 
 
@@ -203,11 +200,7 @@ def test_trainers_killed_at_every_step_of_a_switch_leave_workers_answering_until
         wait_for(lambda: len(asker.generations) == len(before) + 1, "the generation of a trainer that is dead")
         assert all(one.events == FIRST for one in asker.healths)
         stale(asker, "the trainer has not been heard of for")
-        with running("train", environment=environment) as trainer:
-            trainer.ready()
-            newest(asker, number)
-            trainer.send(signal.SIGTERM)
-            assert trainer.wait() == 0, trainer.lines
+        learn_until(lambda: newest(asker, number), environment)
         stale(asker, "the trainer has stopped")
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number)
 
