@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from streammf.evaluation.whole_log import WholeLog
 from streammf.learning.arguments import Batch
 from streammf.learning.compiling import Part, ready
+from streammf.learning.conjugate import bench
 from streammf.learning.desk import desk
-from streammf.learning.least_squares import bench
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import rates
 from streammf.learning.room import room, spaced

@@ -12,24 +12,26 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from threading import get_ident
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from streammf.learning.arguments import frozen
-from streammf.learning.desk import desk
+from streammf.learning.conjugate import Bench, bench
+from streammf.learning.desk import Desk, desk
 from streammf.learning.expected import expect
 from streammf.learning.features import SOURCES
-from streammf.learning.least_squares import bench
 from streammf.learning.mean import mean_rating
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import Rates, rates
 from streammf.learning.room import Room, room
 from streammf.learning.scan import BLOCK, best, closest, popularity_at
 from streammf.learning.seen import collect
-from streammf.learning.shortlist import list_blended, most_listed, places
+from streammf.learning.shortlist import Places, list_blended, most_listed, places
 from streammf.learning.slate import slate
-from streammf.learning.tables import Array, Axis, State
+from streammf.learning.tables import Array, Axis, Dimensions, State
 from streammf.learning.taste import taste
 
 NOTHING: Final[Array] = np.empty(0, np.int32)
@@ -79,7 +81,7 @@ def recommend(
 def recommend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
     """The best items for each who asked: bit for bit what `recommend` finds for each alone, in less time."""
     if options.blends:
-        return _blend_many(state, counts, options, asked)
+        return [_blend(state, counts, options, one) for one in asked]
     numbers = rates(options)
     space = room(options.dimensions)
     if _popularity_serves(state, options):
@@ -130,8 +132,7 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
     numbers = rates(options)
     item = item_row if item_row < counts[Axis.ITEM] else -1
     if options.blends and item >= 0:
-        answering = _Answering(state, counts, options, 1)
-        return float(answering.list(Asked(user_row, NOTHING, 1, NOTHING), only=item).scores[0])
+        return float(_blend(state, counts, options, Asked(user_row, NOTHING, 1, NOTHING), only=item).scores[0])
     if options.stacks:
         space = room(options.dimensions)
         if user_row >= 0:
@@ -163,35 +164,35 @@ def seen_items(state: State, user_row: int) -> Array:
     return rows[first]
 
 
-class _Answering:
+class _Workshop(NamedTuple):
     """Room to answer from the blend, one after another."""
 
-    def __init__(self, state: State, counts: Array, options: LearningOptions, most: int) -> None:
-        self._state, self._count, self._numbers = state, int(counts[Axis.ITEM]), rates(options)
-        self._room, self._bench = room(options.dimensions), bench(options.dimensions)
-        self._desk = desk(options.dimensions, most_listed(most))
-
-    def list(self, one: Asked, only: int = -1) -> Ranked:
-        """The best for somebody; only: the one item to score. Of whom nothing is known gets what newcomers choose."""
-        history = NOTHING if one.user_row >= 0 else one.history[::-1][: self._numbers.history]
-        known = bool(self._state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(history) > 0
-        if one.user_row < 0:
-            self._desk.past[: len(history)] = history
-            self._room.z[:] = visitor_vector(self._state, self._numbers, one.history) if known else 0.0
-        put = places(max(min(one.k, self._count), 1))
-        excluded = frozen(np.sort(one.exclude))
-        held = list_blended(
-            self._state, self._numbers, self._room, self._desk, self._bench, put,
-            one.user_row, len(history), self._count, excluded, only,
-        )  # fmt: skip
-        held = min(held, one.k)
-        return Ranked(put.rows[:held], put.scores[:held], known, put.shares[:held])
+    room: Room
+    desk: Desk
+    bench: Bench
+    places: Places
 
 
-def _blend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
-    """The best items for each who asked."""
-    answering = _Answering(state, counts, options, max((one.k for one in asked), default=1))
-    return [answering.list(one) for one in asked]
+@lru_cache(maxsize=16)
+def _workshop(thread: int, dimensions: Dimensions, k: int) -> _Workshop:
+    """A thread's room for lists of k, kept from answer to answer: making it takes as long as a third of an answer."""
+    put = places(k, dimensions.factors)
+    return _Workshop(room(dimensions), desk(dimensions, most_listed(k)), bench(dimensions), put)
+
+
+def _blend(state: State, counts: Array, options: LearningOptions, one: Asked, only: int = -1) -> Ranked:
+    """The best items for somebody; only: the one item to score. Of whom nothing is known gets what newcomers choose."""
+    numbers, count = rates(options), int(counts[Axis.ITEM])
+    shop = _workshop(get_ident(), options.dimensions, max(min(one.k, count), 1))
+    history = NOTHING if one.user_row >= 0 else one.history[::-1][: numbers.history]
+    known = bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(history) > 0
+    if one.user_row < 0:
+        shop.desk.past[: len(history)] = history
+        shop.room.z[:] = visitor_vector(state, numbers, one.history) if known else 0.0
+    excluded = frozen(np.sort(one.exclude))
+    held = list_blended(state, numbers, *shop, one.user_row, len(history), count, excluded, only)
+    held, put = min(held, one.k), shop.places
+    return Ranked(put.rows[:held].copy(), put.scores[:held].copy(), known, put.shares[:held].copy())
 
 
 def _popularity_serves(state: State, options: LearningOptions) -> bool:

@@ -15,10 +15,10 @@ from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Mark
 from streammf.learning.blend import lay_out
 from streammf.learning.blended import learn_blended
 from streammf.learning.compiling import inner, kernel
+from streammf.learning.conjugate import BENCH, Bench, bench
 from streammf.learning.desk import DESK, Desk, candidate, clear, desk
 from streammf.learning.features import FACTORS, OF_NEAR, SQUARES, weigh, write_features
 from streammf.learning.history import recall_past
-from streammf.learning.least_squares import BENCH, Bench, bench
 from streammf.learning.options import LearningOptions
 from streammf.learning.rates import RATES, Rates, rates
 from streammf.learning.room import ROOM, Room, room, spaced

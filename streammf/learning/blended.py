@@ -15,11 +15,12 @@ from streammf.learning.audience import among_past, note_audience
 from streammf.learning.blend import due, learn_blend
 from streammf.learning.blend_ahead import fetch_lists, fetch_rehearsed, fetch_rehearsed_rings, fetch_rings, fetch_solved
 from streammf.learning.compiling import inner, kernel
+from streammf.learning.conjugate import BENCH, Bench
 from streammf.learning.desk import DESK, Desk
 from streammf.learning.draws import event_key
 from streammf.learning.history import push_history, recall_past, tied
 from streammf.learning.judged_blend import measure_blend, note_tops
-from streammf.learning.least_squares import BENCH, Bench, learn_squares
+from streammf.learning.least_squares import learn_squares
 from streammf.learning.neighbours import note_neighbours
 from streammf.learning.prequential import JURY, Jury, measured
 from streammf.learning.ranking import fetch_items, fetch_rehearsal, ranking_step, rehearse_choices

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from streammf.learning.arguments import Batch, Marks
 from streammf.learning.blended import learn_all
+from streammf.learning.conjugate import bench
 from streammf.learning.desk import desk
-from streammf.learning.least_squares import bench
 from streammf.learning.options import LearningOptions
 from streammf.learning.prequential import jury, most_measured
 from streammf.learning.ranking import learn_choices

@@ -50,8 +50,8 @@ DEFAULTS: Final[dict[str, dict[str, float]]] = {
     },
 }
 
-#: What the blend wants otherwise: beside least squares and neighbours more rehearsals add nothing to recall on any log tried.
-BLENDED: Final = {"rehearsals": 1}
+#: What the blend wants otherwise: beside least squares and neighbours, rehearsals add nothing to recall on any log tried.
+BLENDED: Final = {"rehearsals": 0}
 
 #: The learning rates are tuned for weights around 1: a log of nothing but weight 2 loses up to 4 % of its recall
 #: on the real logs tried, a quarter on a noisy made-up one.

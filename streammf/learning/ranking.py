@@ -110,6 +110,8 @@ def rehearse_choices(state: State, marks: Marks, rates: Rates, room: Room, key: 
     """Learn again from random recent events, each with negatives of its own. following: the user who comes next, or -1."""
     recent = state.recent
     held = min(state.whole.taught[0], len(recent.item))
+    if rates.rehearsals == 0 and following >= 0:
+        fetch_history(state.users, state.implicit.factor, marks.implicit, following)
     for r in range(1, rates.rehearsals + 1):
         first = r * (rates.negatives + 1)
         n = below(draw(key, first), held)

@@ -6,6 +6,7 @@ Rules of this file:
    what. (Tables stand on pages of their own.)
 """
 
+from math import prod
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,8 +31,7 @@ ROOM = tuple_type([array_type("f4", 1)] * 3, Room)
 
 def spaced(shape: int | tuple[int, ...], dtype: str, fill: float = 0.0) -> Array:
     """A new array with nothing near it."""
-    count = int(np.prod(shape))
-    size = count * np.dtype(dtype).itemsize
+    size = (prod(shape) if isinstance(shape, tuple) else shape) * np.dtype(dtype).itemsize
     whole = np.empty(size + 2 * APART, np.uint8)
     array = whole[APART : APART + size].view(dtype).reshape(shape)
     array[...] = fill

@@ -2,8 +2,7 @@
 
 Rules of this file:
 1. On the shortlist stand: what neighbours and peers speak for, and the first of one scan over all items, as many as are asked
-   for and no fewer than SCANNED. The scan goes by all that is known of an item for which neither neighbours nor peers speak,
-   its logs taken quickly: what is not on the list has less of everything together.
+   for and no fewer than SCANNED (screening.py): what is not on the list has less of everything together.
 2. Read-only state, which a trainer may change meanwhile: rows that the caller's counts do not cover are no candidates.
 3. While the guard lets a simple method serve, its weights stand in for the blend's: the rest is the same.
 4. Order: the higher score, then the lower row. A score that is no number is no candidate.
@@ -14,31 +13,26 @@ from typing import Final, NamedTuple
 import numpy as np
 from numba import types
 
-from streammf.learning.arguments import FROZEN_STATE, Real, array_type, tuple_type
-from streammf.learning.audience import FADES, LEAST_EVENTS
+from streammf.learning.arguments import FROZEN_STATE, array_type, tuple_type
 from streammf.learning.blend import FIRST_GAP, activity_of, lay_out, write_weights
 from streammf.learning.compiling import inner, kernel
+from streammf.learning.conjugate import BENCH, Bench, solve
 from streammf.learning.desk import DESK, Desk, candidate, clear, put_candidate
 from streammf.learning.features import (
-    AGE,
-    FACTORS,
-    IDLE,
-    LEAST_SOLVED,
-    LOG_SQUARES,
     SOURCE_OF,
     SOURCES,
-    SQUARES,
     weigh,
     write_features,
 )
 from streammf.learning.history import recall_past
-from streammf.learning.least_squares import BENCH, RIDGE, Bench, grown, solve, unseen_weight, write_choices
+from streammf.learning.least_squares import RIDGE, grown, unseen_weight, write_choices
 from streammf.learning.methods import write_method
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.readings import read
 from streammf.learning.room import ROOM, Room, spaced
-from streammf.learning.scan import ROWS, among, arrange, empty, offer, sink
-from streammf.learning.tables import FEATURES, HORIZONS, Array, State
+from streammf.learning.scan import ROWS, among, arrange, empty, sink
+from streammf.learning.screening import SCREEN, Screen, scan, screen
+from streammf.learning.tables import FEATURES, Array, State
 from streammf.learning.taste import taste_at
 
 #: At least so many of the scan.
@@ -50,8 +44,7 @@ VISITOR_STEPS: Final = 8
 class Places(NamedTuple):
     """The heap of the scan, and the list itself."""
 
-    scan_rows: Array  # int32 (max(k, SCANNED),)
-    scan_scores: Array  # float32
+    screen: Screen
     rows: Array  # int32 (k,): the answer
     scores: Array  # float32 (k,)
     shares: Array  # float32 (k, SOURCES)
@@ -60,20 +53,15 @@ class Places(NamedTuple):
 
 
 PLACES = tuple_type(
-    [
-        array_type("i4", 1), array_type("f4", 1), array_type("i4", 1), array_type("f4", 1), array_type("f4", 2),
-        array_type("f8", 1), array_type("f4", 1),
-    ],
+    [SCREEN, array_type("i4", 1), array_type("f4", 1), array_type("f4", 2), array_type("f8", 1), array_type("f4", 1)],
     Places,
 )  # fmt: skip
 
 
-def places(k: int) -> Places:
-    """Places for a list of k items."""
-    scanned = max(k, SCANNED)
+def places(k: int, factors: int) -> Places:
+    """Places for a list of k items, of so many factors each."""
     return Places(
-        scan_rows=spaced(scanned, "i4"),
-        scan_scores=spaced(scanned, "f4"),
+        screen=screen(max(k, SCANNED), factors),
         rows=spaced(k, "i4"),
         scores=spaced(k, "f4"),
         shares=spaced((k, len(SOURCES)), "f4"),
@@ -107,53 +95,9 @@ def lay_out_visitor(state: State, rates: Rates, room: Room, desk: Desk, bench: B
 
 
 @inner
-def quick_log(x: Real) -> Real:
-    """log x of a float32 > 0, to 1e-4 and the rounding of float32: the exponent's bits, and a polynomial of the rest."""
-    bits = np.float32(x).view(np.int32)
-    rest = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32)
-    cubic = np.float32(-1.4699568) + (np.float32(0.44717955) - np.float32(0.056570851) * rest) * rest
-    log2 = np.float32((bits >> 23) - 127) + np.float32(-1.7417939) + (np.float32(2.8212026) + cubic * rest) * rest
-    return np.float32(0.6931472) * log2
-
-
-@inner
-def timing(state: State, desk: Desk, row: int, now: int) -> Real:
-    """What the times of an item add to its score, nearly."""
-    idle = np.float32(max(now - state.items.last_time[row], 0) * 1e-3 + 60.0)
-    age = np.float32(max(now - state.items.first_time[row], 0) * 1e-3 + 3600.0)
-    return desk.weight[IDLE] * quick_log(idle) + desk.weight[AGE] * quick_log(age)
-
-
-@inner
-def scan(state: State, desk: Desk, count: int, excluded: Array, places: Places) -> None:
-    """Fill the heap of the shortlist from the items 0..count-1."""
-    now = state.whole.clock[0]
-    least = np.log(LEAST_EVENTS)
-    empty(places.scan_scores, places.scan_rows)
-    of_factors = np.float32(desk.weight[FACTORS])
-    of_solved = np.float32(desk.weight[SQUARES])
-    for row in range(count):
-        if state.items.events[row] == 0:
-            continue
-        score = np.float32(0.0)
-        solved = np.float32(0.0)
-        for f in range(len(desk.z)):
-            score += desk.z[f] * state.items.factor[row, f]
-            solved += desk.solution[f] * state.solved_items.factor[row, f]
-        total = np.float64(of_factors * score + of_solved * solved)
-        total += desk.weight[LOG_SQUARES] * quick_log(max(solved, np.float32(0.0)) + LEAST_SOLVED)
-        total += timing(state, desk, row, now)
-        for horizon in range(HORIZONS):
-            popularity = state.audience.popularity[row, horizon] - FADES[horizon] * now
-            total += desk.weight[horizon] * max(popularity, least)
-        if total > places.scan_scores[0] and not among(row, excluded):
-            offer(places.scan_scores, places.scan_rows, np.float32(total), row)
-
-
-@inner
 def put_scanned(desk: Desk, count: int, places: Places) -> None:
     """Make candidates of what the heap holds."""
-    for row in places.scan_rows:
+    for row in places.screen.rows:
         if row < count:
             put_candidate(desk, row)
 
@@ -240,7 +184,7 @@ def list_blended(
         lay_out_visitor(state, rates, room, desk, bench, held)
     write_method(state.measures.serving[0], desk)
     if only < 0:
-        scan(state, desk, count, excluded, places)
+        scan(state, desk, count, excluded, places.screen)
         put_scanned(desk, count, places)
         found = score_listed(state, rates, desk, count, excluded, places)
         write_shares(state, rates, desk, found, places)

@@ -17,6 +17,7 @@ from streammf.learning.audience import FADES, LEAST_EVENTS
 from streammf.learning.blend import lay_out
 from streammf.learning.blended import learn_blended
 from streammf.learning.compiling import inner, kernel
+from streammf.learning.conjugate import BENCH, Bench
 from streammf.learning.desk import DESK, Desk, candidate, clear
 from streammf.learning.features import (
     AGE,
@@ -36,7 +37,6 @@ from streammf.learning.features import (
     write_features,
 )
 from streammf.learning.history import recall_past
-from streammf.learning.least_squares import BENCH, Bench
 from streammf.learning.methods import BLEND_NAMES, GRADIENT, NEIGHBOURS, PLAIN, SOLVED, TIE
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
