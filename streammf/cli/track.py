@@ -128,10 +128,10 @@ def write(batches: Iterator[Numbered], sink: Sink, types: frozenset[str], tracke
             click.echo(said, err=True)
             tracked.why_refused = tracked.why_refused or said
         tracked.refused += len(refused)
-        for key, value, moment in appendable(records, columns):
-            sink.append(key, value, moment)
+        for one in appendable(records, columns):
+            sink.append(one.key, one.value, one.time)
         tracked.offsets = [(*partition, offset) for partition, offset in sink.flush().items()]
-        tracked.written += len(columns.users)
+        tracked.written += len(columns.users) + len(columns.controls)
 
 
 def _tell(tracked: Tracked, target: str, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 Rules of this file:
 1. All room that a batch may need is reserved before the kernel runs; a kernel never meets the end of a table.
 2. Rows are given in the order of events, so the split of a log into batches shows nowhere.
-3. `prepare` changes the ids alone, `admit` and `apply` everything else. So one thread may prepare a batch while another
+3. Control events split a batch: what came before one is applied before it, what came after, after.
+4. `prepare` changes the ids alone, `admit` and `apply` everything else. So one thread may prepare a batch while another
    learns from the one before, as long as batches are learned from in the order in which they were prepared, each once.
 """
 
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streammf.events.event import MOST_VALUE
+from streammf.events.event import MOST_VALUE, Control
 from streammf.failpoints import reach
 from streammf.learning.arguments import Batch
 from streammf.learning.learner import learner
@@ -23,6 +24,14 @@ from streammf.state.ids import Ids, Texts, packed
 from streammf.state.memory import Memory
 
 
+class Told(NamedTuple):
+    """A control event, and what it is about."""
+
+    control: Control
+    row: int
+    """Of the user or the item; -1 where it is erased: looked up only then, after what came before it."""
+
+
 class Prepared(NamedTuple):
     """A batch whose ids have rows."""
 
@@ -30,6 +39,8 @@ class Prepared(NamedTuple):
     new_users: Array
     """uint64, hashes of the ids that this batch brought, in row order."""
     new_items: Array
+    controls: Sequence[Told] = ()
+    """What is to be done between its events, in order."""
 
 
 class Model:
@@ -87,19 +98,22 @@ class Model:
         times: NDArray[np.int64],
         partitions: NDArray[np.int32],
         offsets: NDArray[np.int64],
+        controls: Sequence[Control] = (),
     ) -> Prepared:
         """Give rows to the ids of a batch. `kinds` are indices into `options.types`, the rest as in `learn`.
 
-        Raises MemoryFullError.
+        Who is only to be erased gets no row. Raises MemoryFullError.
         """
-        user_rows, new_users = self.users.register_texts(users)
+        user_rows, told_users, new_users = _registered(self.users, users, [c for c in controls if c.kind == "user"])
         reach("ids.users")
-        item_rows, new_items = self.items.register_texts(items)
+        item_rows, told_items, new_items = _registered(self.items, items, [c for c in controls if c.kind == "item"])
         reach("ids.items")
         weights = self._weights[kinds]
         if self.options.objective == "ranking":
             weights[values < self.options.positive_from] = 0.0
-        return Prepared(Batch(user_rows, item_rows, values, weights, times, partitions, offsets), new_users, new_items)
+        rows = {"user": iter(told_users), "item": iter(told_items)}
+        told = [Told(control, next(rows[control.kind]) if control.kind in rows else -1) for control in controls]
+        return Prepared(Batch(user_rows, item_rows, values, weights, times, partitions, offsets), new_users, new_items, told)
 
     def admit(self, prepared: Prepared) -> None:
         """Make the rows that a prepared batch needs. Raises MemoryFullError."""
@@ -111,6 +125,35 @@ class Model:
         memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(prepared.batch.user))
 
     def apply(self, prepared: Prepared) -> None:
-        """Learn from a batch that was admitted. All but the call is a kernel's work, which needs no interpreter."""
+        """Learn from a batch that was admitted, and do between its events what its control events say.
+
+        All but the call is a kernel's work, which needs no interpreter.
+        """
+        done = 0
+        for told in prepared.controls:
+            if told.control.before > done:
+                self._learn_from(Batch(*(column[done : told.control.before] for column in prepared.batch)))
+            done = told.control.before
+            self.control(told)
+        self._learn_from(Batch(*(column[done:] for column in prepared.batch)) if done else prepared.batch)
+
+    def control(self, told: Told) -> None:
+        """Do what a control event says."""
+
+    def _learn_from(self, batch: Batch) -> None:
         memory = self.memory
-        self._learn(memory.state, memory.marks, memory.counts, prepared.batch)
+        self._learn(memory.state, memory.marks, memory.counts, batch)
+
+
+def _registered(ids: Ids, texts: Texts, controls: Sequence[Control]) -> tuple[Array, list[int], Array]:
+    """(rows of a batch's ids, rows of the controls' ids among them, hashes of the new ones), in the order of the log."""
+    if not controls:
+        rows, new = ids.register_texts(texts)
+        return rows, [], new
+    before = np.array([control.before for control in controls])
+    named = packed([control.id for control in controls])
+    begins = np.insert(texts.begins, before, named.begins + len(texts.text))
+    stops = np.insert(texts.stops, before, named.stops + len(texts.text))
+    rows, new = ids.register_texts(Texts(np.concatenate((texts.text, named.text)), begins, stops))
+    places = before + np.arange(len(before))
+    return np.delete(rows, places), rows[places].tolist(), new

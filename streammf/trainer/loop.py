@@ -11,7 +11,7 @@ Rules of this file:
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ import numpy as np
 
 from streammf.counters.block import Block
 from streammf.errors import SourceError
-from streammf.events.event import Rejected
+from streammf.events.event import ERASING, Rejected
 from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
@@ -35,12 +35,12 @@ from streammf.trainer.attempts import DECODING, LEARNING, Attempts, in_order
 from streammf.trainer.brake import Brake
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
-from streammf.trainer.decoding import Decoder
+from streammf.trainer.decoding import Decoded, Decoder
 from streammf.trainer.losses import settle, words
 from streammf.trainer.note import Note
 from streammf.trainer.once import once, window
 from streammf.trainer.options import TrainerOptions
-from streammf.trainer.progress import Progress
+from streammf.trainer.progress import Progress, erasures
 from streammf.trainer.quality import Quality, quality_families
 from streammf.trainer.reader import AHEAD, Reader, Ready
 from streammf.trainer.watcher import Watcher
@@ -180,26 +180,45 @@ class Trainer:
         """Records of the next batch, at most."""
         return self._attempts.most(self._options.batch)
 
-    def _prepare(self, records: Records) -> Ready:
-        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
+    def _prepare(self, records: Records) -> Iterator[Ready]:
+        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone.
+
+        Where its control events erase, it is several batches: each ends with the first of them.
+        """
         if self._progress.meet(self._source.partitions):
             self._decoder.meet(self._source.partitions)
         tried, poison = self._attempts.without_poison(records)
         with self._attempts.trying(DECODING, len(tried.values), records.positions):
-            began = time.perf_counter()
-            decoded = self._decoder.decode(tried)
-            self._counters.decode_seconds.observe(time.perf_counter() - began)
-            reach("reader.decoded")
-            if poison:
-                decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
-            order = self._progress.order(records.partitions, records.offsets)
-            columns, again = self._progress.unread(decoded, records.positions)
-            columns, duplicates, accepted = once(self._window, columns)
-            rows = self._progress.rows(columns.partitions)
-            events = self._model.prepare(
-                columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
-            )
-        return Ready(columns, events, again, order, records.positions, duplicates, accepted)
+            decoded = self._decode(tried)
+            ends = erasures(records, decoded.controls)
+            whole = None if ends else self._ready(records, decoded, poison)
+        if whole is not None:
+            yield whole
+            return
+        for part in self._progress.parts(records, ends):  # read once already, they cannot be what a trainer dies of
+            tried, poison = self._attempts.without_poison(part)
+            yield self._ready(part, self._decode(tried), poison)
+
+    def _decode(self, records: Records) -> Decoded:
+        began = time.perf_counter()
+        decoded = self._decoder.decode(records)
+        self._counters.decode_seconds.observe(time.perf_counter() - began)
+        reach("reader.decoded")
+        return decoded
+
+    def _ready(self, records: Records, decoded: Decoded, poison: list[Rejected]) -> Ready:
+        """What was decoded of these records, but for those that are poison, ready to be learned from."""
+        if poison:
+            decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
+        order = self._progress.order(records.partitions, records.offsets)
+        columns, again = self._progress.unread(decoded, records.positions)
+        columns, duplicates, accepted = once(self._window, columns)
+        rows = self._progress.rows(columns.partitions)
+        events = self._model.prepare(
+            columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets, columns.controls
+        )
+        erases = any(control.kind in ERASING for control in columns.controls)
+        return Ready(columns, events, again, order, records.positions, duplicates, accepted, erases)
 
     def _apply(self, batch: Ready) -> None:
         """The learner's part of it."""
@@ -210,7 +229,7 @@ class Trainer:
             self._live.memory.add_rows(Axis.PARTITION, np.zeros(unmet, np.uint64))
         began = time.perf_counter()
         careful = self._attempts.careful
-        with self._attempts.trying(LEARNING, len(columns.kinds), batch.positions):
+        with self._attempts.trying(LEARNING, len(columns.kinds) + len(columns.controls), batch.positions):
             self._model.admit(batch.events)
             reach("learner.admitted")
             if not careful:
@@ -221,8 +240,9 @@ class Trainer:
         self._brake.judge(self._live.memory.state, batch.events.batch)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
-        self._counters.batch_events.observe(len(columns.kinds) + len(columns.rejected))
+        self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
         self._counters.applied(columns.kinds)
+        self._counters.controls(columns.controls)
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
         self._commits.accept(batch.accepted)
@@ -230,6 +250,8 @@ class Trainer:
         self._counters.odd_times(columns.units, int(np.count_nonzero(columns.times > self._model.clock)))
         if careful:
             self._reader.go_on(1 if self._attempts.careful else 1 + AHEAD)
+        if batch.erases:
+            self._reader.erased()
 
     def _clocks(self) -> Mapping[Partition, int]:
         """The largest event time applied from each partition, ms since the epoch."""

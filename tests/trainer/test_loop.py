@@ -1,17 +1,20 @@
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from streammf.errors import ConfigurationError, DataLossError, SourceError
-from streammf.events.event import Event
+from streammf.events import controls
+from streammf.events.event import CONTROL_TYPES, Event
 from streammf.events.source import Records
 from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 from streammf.state.digest import digest
 from streammf.state.live import LiveReader, LiveWriter
+from streammf.state.model import Model, Told
 from streammf.state.options import Limits, StoreOptions
 from streammf.state.store import Store
 from streammf.trainer.loop import Trainer
@@ -170,3 +173,72 @@ def test_an_event_that_was_sent_twice_is_learned_once_whatever_the_batches_and_r
     assert train(tmp_path / "few", ListedSource(twice), options=few).events > 200, "the window ends there"
     off = msgspec.structs.replace(options, same_id_events=0)
     assert train(tmp_path / "off", ListedSource(twice), options=off).events == 400
+
+
+def about(kind: str, name: str) -> bytes:
+    """A control event of a kind, as a producer writes it."""
+    named = "user" if kind in {"user", "forget_user"} else "item"
+    return msgspec.json.encode({"type": kind, named: name, "categories": ["some"]})
+
+
+def told_between(events: list[Event], kinds: tuple[str, ...] = ("item", "user")) -> list[Event | bytes]:
+    """The events with a control event before every fifth; half of them of ids that no event has named yet."""
+    log: list[Event | bytes] = []
+    for n, event in enumerate(events):
+        if n % 5 == 0:
+            kind = kinds[n // 5 % len(kinds)]
+            known = event.user if kind in {"user", "forget_user"} else event.item
+            log.append(about(kind, f"new {n}" if n % 2 else known))
+        log.append(event)
+    return log
+
+
+def test_control_events_are_no_events_but_have_their_positions_and_rows_whatever_the_batches(tmp_path: Path) -> None:
+    log = told_between(clicks(100))
+    assert train(tmp_path / "whole", ListedSource(log)).events == 100
+    for name, most in (("ones", 1), ("sevens", 7)):
+        train(tmp_path / name, ListedSource(log, most))
+    for end in (1, 2, 60, 61, 119, 120):
+        train(tmp_path / "restarted", ListedSource(log[:end]))
+    digests = {name: stored_digest(tmp_path / name) for name in ("whole", "ones", "sevens", "restarted")}
+    assert len(set(digests.values())) == 1, digests
+    with Store.open_readonly(tmp_path / "whole" / "store") as store:
+        meta = store.meta()
+    assert meta is not None
+    assert (meta.events, meta.rejected, [p.next for p in meta.positions]) == (100, 0, [120])
+
+
+def test_control_events_that_a_client_delivers_again_are_not_acted_on_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted_on: list[int] = []
+    monkeypatch.setattr(Model, "control", lambda self, told: acted_on.append(told.control.offset))
+    train(tmp_path, RewindingSource(told_between(clicks(100)), most=10))
+    assert acted_on == list(range(0, 120, 6))
+
+
+def test_nothing_is_made_ready_behind_an_erasure_before_it_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "ACTED_ON", CONTROL_TYPES)
+    kinds = ("forget_user", "item", "delete_item")
+    log = told_between(clicks(100), kinds)
+    steps: list[tuple[str, int]] = []
+    prepare, control = Model.prepare, Model.control
+
+    def prepared(self: Model, *columns: Any) -> Any:
+        steps.extend(("prepared", offset) for offset in columns[6].tolist())
+        return prepare(self, *columns)
+
+    def done(self: Model, told: Told) -> None:
+        steps.append((told.control.kind, told.control.offset))
+        control(self, told)
+
+    monkeypatch.setattr(Model, "prepare", prepared)
+    monkeypatch.setattr(Model, "control", done)
+    train(tmp_path, ListedSource(log, 17))
+    assert [offset for step, offset in steps if step == "prepared"] == [n for n in range(120) if n % 6]
+    for place, (step, offset) in enumerate(steps):
+        if step in {"forget_user", "delete_item"}:
+            assert all(other < offset for kind, other in steps[:place] if kind == "prepared")
+    assert [(step, offset) for step, offset in steps if step != "prepared"] == [
+        (kinds[n // 6 % 3], n) for n in range(0, 120, 6)
+    ]
