@@ -11,103 +11,46 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streammf.learning.dimensions import (
+    ATTRIBUTED,
+    FEATURES,
+    HORIZONS,
+    LISTED,
+    LISTS,
+    MEASURES,
+    METHODS,
+    PARTS,
+    SEGMENTS,
+    STACKED,
+    TOPS,
+    WAYS,
+    Axis,
+    Dimensions,
+)
+
+__all__ = [
+    "ATTRIBUTED",
+    "FEATURES",
+    "HORIZONS",
+    "LISTED",
+    "LISTS",
+    "MEASURES",
+    "METHODS",
+    "PARTS",
+    "SEGMENTS",
+    "STACKED",
+    "TOPS",
+    "WAYS",
+    "Axis",
+    "Dimensions",
+]
+
 Array = NDArray[Any]
-
-
-class Axis(IntEnum):
-    """What the rows of a table are. `counts[axis]` is the number of rows in use."""
-
-    USER = 0
-    ITEM = 1
-    SEEN = 2
-    """Blocks of the chains of seen items; allocated by the learning kernels."""
-    PARTITION = 3
-    """Input partitions, in the order in which this store first met them."""
-    RECENT = 4
-    """A ring of fixed length."""
-    MODEL = 5
-    """One row."""
-
-
-#: Half-lives at which popularity is kept: minutes, hours, days, all time.
-HORIZONS: Final = 4
-#: What the blend weighs (features.py names them), and its rows of weights.
-FEATURES: Final = 14
-SEGMENTS: Final = 16
-#: What the stack weighs (stack.py names them), and the predictions among which its guard chooses.
-STACKED: Final = 14
-PARTS: Final = 3
-#: Places among which an item of a list of ratings' likeness may stand.
-WAYS: Final = 8
-#: Places for methods whose measures are kept (methods.py names them), measures of each, most popular items kept, and the last
-#: lists of those that were measured.
-METHODS: Final = 10
-MEASURES: Final = 3
-TOPS: Final = 128
-LISTS: Final = 128
-LISTED: Final = 10
-
-
-class Dimensions(NamedTuple):
-    """The widths that a configuration chooses. Fixed for the life of a store.
-
-    Without the blend or the stack their columns have a few unused places a row: no column is empty.
-    """
-
-    factors: int = 32
-    history: int = 32
-    recent: int = 20_000
-    blend: int = 0
-    """1: the tables of the blend are used."""
-    neighbours: int = 1
-    peers: int = 1
-    stack: int = 0
-    """1: the tables of the stack are used."""
-
-    @property
-    def corated(self) -> int:
-        """Places of an item's list of what was rated by the same people: whole sets."""
-        return -(-self.neighbours // WAYS) * WAYS if self.stack else WAYS
-
-    @property
-    def spoken(self) -> int:
-        """Width of what the history's events say: with the blend all say the same."""
-        return 1 if self.blend else self.history
-
-    @property
-    def horizons(self) -> int:
-        """Half-lives of popularity."""
-        return HORIZONS if self.blend else 1
-
-    @property
-    def solved(self) -> int:
-        """Numbers in each vector of least squares."""
-        return self.factors if self.blend else 1
-
-    @property
-    def gram(self) -> int:
-        """Numbers in each of its Gram matrices."""
-        return self.solved**2
-
-    @property
-    def weights(self) -> int:
-        """Weights of the blend."""
-        return SEGMENTS * FEATURES if self.blend else 1
-
-    @property
-    def curvature(self) -> int:
-        """Pairs of features."""
-        return FEATURES**2 if self.blend else 1
-
-    def of(self, width: int | str) -> int:
-        """The number that a column's width stands for."""
-        return width if isinstance(width, int) else int(getattr(self, width))
 
 
 class Column(NamedTuple):
@@ -159,7 +102,11 @@ class Items(NamedTuple):
 
     factor: Array = column("f4", "q_i", "factors", scale=0.1, merge="sum")
     bias: Array = column("f4", "b_i: how far above the mean the item is rated", merge="sum")
-    events: Array = column("i4", "events applied, those of weight 0 included; 0: not yet in the catalogue", merge="sum")
+    events: Array = column(
+        "i4",
+        "events applied, those of weight 0 included; 0: not yet in the catalogue; -1: described, and none yet",
+        merge="sum",
+    )
     taught: Array = column("i4", "events learned from: those of weight > 0", merge="sum")
     log_popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)): decayed, with no sweep",
                                    fill=-np.inf, merge="sum")  # fmt: skip
@@ -234,6 +181,39 @@ class RatedItems(NamedTuple):
                             merge="sum")  # fmt: skip
     energy: Array = column("f4", "sum of weight · (x² + y²) / 2", "corated", merge="sum")
     support: Array = column("f4", "sum of the weights: how many people", "corated", merge="sum")
+
+
+class DescribedItems(NamedTuple):
+    """One row an item: what producers say of it."""
+
+    attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
+                              fill=-1, merge="last")  # fmt: skip
+    hidden: Array = column("i4", "1: kept out of answers", merge="last")
+
+
+class DescribedUsers(NamedTuple):
+    """One row a user: what producers say of it."""
+
+    attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
+                              fill=-1)  # fmt: skip
+
+
+class Values(NamedTuple):
+    """One row a value of attributes: decayed means over the events of the items, or of the users, that have it."""
+
+    factor: Array = column("f4", "mean of q_i, or of p_u", "factors", merge="local")
+    solved: Array = column("f4", "mean of their vectors by least squares", "solved", merge="local")
+    bias: Array = column("f4", "mean of b_i, or of b_u", merge="local")
+    level: Array = column("f4", "mean of their levels", merge="local")
+    events: Array = column("i8", "events that these are of", merge="sum")
+
+
+class Describing(NamedTuple):
+    """One row: how far items and users are described."""
+
+    catalogue: Array = column("i8", "rows of items up to the last that was described", merge="local")
+    users: Array = column("i8", "rows of users up to the last that was described", merge="local")
+    hidden: Array = column("i8", "items that are hidden", merge="sum")
 
 
 class Seen(NamedTuple):
@@ -342,6 +322,11 @@ class State(NamedTuple):
     solved_items: SolvedItems
     rated_users: RatedUsers
     rated_items: RatedItems
+    described_users: DescribedUsers
+    described_items: DescribedItems
+    item_values: Values
+    user_values: Values
+    describing: Describing
     seen: Seen
     recent: Recent
     partitions: Partitions
@@ -377,6 +362,11 @@ TABLES: Final = (
     Table("solved_items", Axis.ITEM, SolvedItems, needs="blend"),
     Table("rated_users", Axis.USER, RatedUsers, needs="stack"),
     Table("rated_items", Axis.ITEM, RatedItems, needs="stack"),
+    Table("described_users", Axis.USER, DescribedUsers, needs="attributes"),
+    Table("described_items", Axis.ITEM, DescribedItems, needs="attributes"),
+    Table("item_values", Axis.ATTRIBUTE, Values, needs="attributes"),
+    Table("user_values", Axis.ATTRIBUTE, Values, needs="attributes"),
+    Table("describing", Axis.MODEL, Describing, needs="attributes"),
     Table("seen", Axis.SEEN, Seen),
     Table("recent", Axis.RECENT, Recent),
     Table("partitions", Axis.PARTITION, Partitions),

@@ -55,7 +55,7 @@ class Memory:
         self._marked: list[Mark] = []
         if writer:
             self.marks = self._marks()
-            for axis in (Axis.RECENT, Axis.MODEL):
+            for axis in (Axis.RECENT, Axis.MODEL, Axis.ATTRIBUTE):
                 self.add_rows(axis, np.zeros(self.most_rows(axis), np.uint64))
 
     @classmethod

@@ -87,6 +87,10 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     fleet_generation: int = 0
     """Which division of the users among several trainers this belongs to; 0: there is one trainer."""
 
+    def __post_init__(self) -> None:
+        """What was written before an axis was there has no rows on it."""
+        self.counts.extend([0] * (len(Axis) - len(self.counts)))
+
     @property
     def widths(self) -> Dimensions:
         """The dimensions; what was written before blend and stack says nothing of those that they have."""

@@ -20,6 +20,7 @@ from streammf.learning.arguments import Batch
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis
+from streammf.state.describing import describe
 from streammf.state.ids import Ids, Texts, packed
 from streammf.state.memory import Memory
 
@@ -138,7 +139,17 @@ class Model:
         self._learn_from(Batch(*(column[done:] for column in prepared.batch)) if done else prepared.batch)
 
     def control(self, told: Told) -> None:
-        """Do what a control event says."""
+        """Do what a control event says. Between two batches of events, or pieces of one."""
+        if told.control.kind in {"item", "user"}:
+            describe(self.memory, self.options, told.control, told.row)
+
+    def tell(self, controls: Sequence[Control]) -> None:
+        """Do what these control events say, apart from any events. Raises MemoryFullError before anything is done."""
+        nobody, none = packed([]), np.zeros(0, np.int64)
+        columns = none.astype(np.uint16), none.astype(np.float32), none, none.astype(np.int32), none
+        prepared = self.prepare(nobody, nobody, *columns, controls)
+        self.admit(prepared)
+        self.apply(prepared)
 
     def _learn_from(self, batch: Batch) -> None:
         memory = self.memory

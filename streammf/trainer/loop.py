@@ -56,6 +56,9 @@ NOTICED: Final = 0.1
 class Trainer:
     """One source, one store and one live memory, joined. Made, run once, and done; closing the three is the maker's."""
 
+    _ignoring = False
+    """Attributes came that are not learned from."""
+
     def __init__(
         self,
         source: Source,
@@ -243,6 +246,10 @@ class Trainer:
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
         self._counters.applied(columns.kinds)
         self._counters.controls(columns.controls)
+        if columns.controls and not self._model.options.attributes and not self._ignoring:
+            self._ignoring = any(control.kind not in ERASING for control in columns.controls)
+            if self._ignoring:
+                log.warning("attributes of items and users come, and are not learned from: learning.attributes is 0")
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
         self._commits.accept(batch.accepted)

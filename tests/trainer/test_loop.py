@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from streammf import Recommender
 from streammf.errors import ConfigurationError, DataLossError, SourceError
 from streammf.events import controls
 from streammf.events.event import CONTROL_TYPES, Event
 from streammf.events.source import Records
 from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
+from streammf.learning.tables import Axis
 from streammf.state.digest import digest
 from streammf.state.live import LiveReader, LiveWriter
 from streammf.state.model import Model, Told
@@ -242,3 +244,31 @@ def test_nothing_is_made_ready_behind_an_erasure_before_it_was_done(tmp_path: Pa
     assert [(step, offset) for step, offset in steps if step != "prepared"] == [
         (kinds[n // 6 % 3], n) for n in range(0, 120, 6)
     ]
+
+
+def test_attributes_are_learned_from_whatever_the_batches_and_restarts_and_as_the_library_does(tmp_path: Path) -> None:
+    learning = msgspec.structs.replace(LEARNING, attributes=16)
+    log = told_between(clicks(200))
+    train(tmp_path / "whole", ListedSource(log), learning)
+    for name, most in (("ones", 1), ("sevens", 7)):
+        train(tmp_path / name, ListedSource(log, most), learning)
+    for end in (1, 2, 60, 61, 119, 240):
+        train(tmp_path / "restarted", ListedSource(log[:end]), learning)
+    digests = {name: stored_digest(tmp_path / name) for name in ("whole", "ones", "sevens", "restarted")}
+    assert len(set(digests.values())) == 1, digests
+    train(tmp_path / "off", ListedSource(log))
+    assert stored_digest(tmp_path / "off") not in digests.values()
+    with closing(LiveReader(tmp_path / "whole" / "live")) as reader:
+        listed = reader.view()
+    recommender = Recommender(factors=4, history=4, recent=50, attributes=16)
+    for record in log:
+        if isinstance(record, Event):
+            recommender.learn([record.user], [record.item], timestamps=[record.ts or 0])
+        else:
+            said = msgspec.json.decode(record)
+            tell = recommender.describe_item if said["type"] == "item" else recommender.describe_user
+            tell(said.get("item") or said["user"], said["categories"])
+    mine, axes = recommender._model.memory.state, {"items": Axis.ITEM, "users": Axis.USER}
+    for name in ("items", "users", "item_values", "user_values"):
+        n = listed.counts[axes.get(name, Axis.ATTRIBUTE)]
+        assert getattr(mine, name).factor[:n].tobytes() == getattr(listed.state, name).factor[:n].tobytes(), name
