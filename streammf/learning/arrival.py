@@ -85,7 +85,7 @@ def count(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates,
     items.events[item] += 1
     items.last_time[item] = max(items.last_time[item], time)
     state.whole.events[0] += 1
-    note_seen(users, state.seen, counts, SEEN, marks.seen, user, item)
+    note_seen(users, state.whole, state.seen, counts, SEEN, marks.seen, user, item)
     if batch.weight[n] > 0:
         items.log_popularity[item] = log_sum(
             items.log_popularity[item], np.log(np.float64(batch.weight[n])) + rates.popularity_decay * time

@@ -64,6 +64,8 @@ class Column(NamedTuple):
     merge: str
     """How two shards' changes combine: `owned` (one shard's row), `sum` (add the changes), `last` (by time), `local`."""
     meaning: str
+    refers: Axis | None = None
+    """It holds row numbers of this axis, -1 for none; forgetting a row takes its number out of them all."""
 
     def shape(self, rows: int, dimensions: Dimensions) -> tuple[int, ...]:
         """A column declared with width 1 is one-dimensional, any other is (rows, width)."""
@@ -71,10 +73,11 @@ class Column(NamedTuple):
 
 
 def column(
-    dtype: str, meaning: str, width: int | str = 1, *, scale: float = 0.0, fill: float = 0.0, merge: str = "owned"
-) -> Any:  # noqa: ANN401 - the default of a field whose instances hold an array
+    dtype: str, meaning: str, width: int | str = 1, *, scale: float = 0.0, fill: float = 0.0, merge: str = "owned",
+    refers: Axis | None = None,
+) -> Any:  # fmt: skip  # noqa: ANN401 - the default of a field whose instances hold an array
     """Declare a column; see Column."""
-    return Column(dtype, width, scale, fill, merge, meaning)
+    return Column(dtype, width, scale, fill, merge, meaning, refers)
 
 
 class Users(NamedTuple):
@@ -85,15 +88,15 @@ class Users(NamedTuple):
     events: Array = column("i4", "events applied, those of weight 0 included")
     taught: Array = column("i4", "events learned from: those of weight > 0")
     last_time: Array = column("i8", "largest event time, ms since the epoch")
-    partition: Array = column("i4", "row of the input partition that the user was first met on", fill=-1)
-    history_item: Array = column(
-        "i4", "item rows of the last events learned from; the n-th stands at n % history", "history", fill=-1
-    )
+    partition: Array = column("i4", "row of the input partition that the user was first met on", fill=-1,
+                              refers=Axis.PARTITION)  # fmt: skip
+    history_item: Array = column("i4", "item rows of the last events learned from; the n-th stands at n % history",
+                                 "history", fill=-1, refers=Axis.ITEM)  # fmt: skip
     history_value: Array = column(
         "f4", "v_j, what each says: 1 + residual of the rating; ranking: 1 (with the blend one place for all)", "spoken"
     )
     history_time: Array = column("u4", "event time of each, seconds since the epoch", "history")
-    seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1)
+    seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1, refers=Axis.SEEN)
     seen_count: Array = column("i4", "places taken in the chain; an item that comes back later may take another")
 
 
@@ -126,7 +129,8 @@ class Neighbours(NamedTuple):
     Weights and sums grow with time instead of fading: they stand for themselves · 2^(-(now - base) / half-life).
     """
 
-    item: Array = column("i4", "item rows; -1: free, and so are all places behind it", "neighbours", fill=-1, merge="sum")
+    item: Array = column("i4", "item rows; -1: free, and so are all places behind it", "neighbours", fill=-1, merge="sum",
+                         refers=Axis.ITEM)  # fmt: skip
     near: Array = column("f4", "how often among the next few choices, the sooner the more", "neighbours", merge="sum")
     far: Array = column("f4", "how often within the window, before or after", "neighbours", merge="sum")
     next: Array = column("f4", "how often as the very next choice", "neighbours", merge="sum")
@@ -139,8 +143,8 @@ class Neighbours(NamedTuple):
 class Audience(NamedTuple):
     """One row an item: who chose it lately, and how many."""
 
-    user: Array = column("i4", "user rows of the last who chose it; the n-th (`met`) stands at n % peers", "peers",
-                         fill=-1, merge="local")  # fmt: skip
+    user: Array = column("i4", "user rows of the last who chose it; the n-th (`met`) stands at n % peers; -1: forgotten",
+                         "peers", fill=-1, merge="local", refers=Axis.USER)  # fmt: skip
     met: Array = column("i4", "choices by users whose history did not hold it yet", merge="sum")
     popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)), for each half-life", "horizons",
                                fill=-np.inf, merge="sum")  # fmt: skip
@@ -176,7 +180,7 @@ class RatedItems(NamedTuple):
     weight: Array = column("f8", "sum of the weights", merge="sum")
     trend: Array = column("f4", "decayed mean of the last residuals", merge="local")
     other: Array = column("i4", "item rows, each within the set of places that its hash names; -1: free", "corated",
-                          fill=-1, merge="sum")  # fmt: skip
+                          fill=-1, merge="sum", refers=Axis.ITEM)  # fmt: skip
     product: Array = column("f4", "sum of weight · x · y over people; x, y: residuals of this item and of the other", "corated",
                             merge="sum")  # fmt: skip
     energy: Array = column("f4", "sum of weight · (x² + y²) / 2", "corated", merge="sum")
@@ -187,7 +191,7 @@ class DescribedItems(NamedTuple):
     """One row an item: what producers say of it."""
 
     attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
-                              fill=-1, merge="last")  # fmt: skip
+                              fill=-1, merge="last", refers=Axis.ATTRIBUTE)  # fmt: skip
     hidden: Array = column("i4", "1: kept out of answers", merge="last")
 
 
@@ -195,7 +199,7 @@ class DescribedUsers(NamedTuple):
     """One row a user: what producers say of it."""
 
     attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
-                              fill=-1)  # fmt: skip
+                              fill=-1, refers=Axis.ATTRIBUTE)  # fmt: skip
 
 
 class Values(NamedTuple):
@@ -219,15 +223,15 @@ class Describing(NamedTuple):
 class Seen(NamedTuple):
     """A block of a chain: 15 item rows and a link, 64 bytes."""
 
-    items: Array = column("i4", "item rows; -1: free", 15, fill=-1)
-    next: Array = column("i4", "the block before this one; -1: the last", fill=-1)
+    items: Array = column("i4", "item rows; -1: free, or forgotten", 15, fill=-1, refers=Axis.ITEM)
+    next: Array = column("i4", "the block before this one; -1: the last", fill=-1, refers=Axis.SEEN)
 
 
 class Recent(NamedTuple):
     """The last events learned from, for negatives and rehearsal. The n-th (whole.taught) stands at n % recent."""
 
-    user: Array = column("i4", "user row", merge="local", fill=-1)
-    item: Array = column("i4", "item row", merge="local", fill=-1)
+    user: Array = column("i4", "user row", merge="local", fill=-1, refers=Axis.USER)
+    item: Array = column("i4", "item row", merge="local", fill=-1, refers=Axis.ITEM)
     value: Array = column("f4", "target; rating: in quarters of the scale from its middle", merge="local")
     weight: Array = column("f4", "what it taught with: the type's weight, less for a late event", merge="local")
     time: Array = column("i8", "event time, ms since the epoch", merge="local")
@@ -252,6 +256,8 @@ class Whole(NamedTuple):
         "f8", "sum of weight · target, in quarters of the scale from its middle; μ follows from it", merge="sum"
     )
     value_count: Array = column("f8", "sum of the weights of the targets", merge="sum")
+    freed: Array = column("i4", "first block of the chain of those of `seen` that forgotten users gave back; -1: none", fill=-1,
+                          merge="local", refers=Axis.SEEN)  # fmt: skip
 
 
 class Grams(NamedTuple):
@@ -302,12 +308,13 @@ class Measures(NamedTuple):
     switched: Array = column("i8", "how often that changed", merge="local")
     since: Array = column("i8", "events applied when it changed last", merge="local")
     catalogue: Array = column("i8", "rows of items met so far", merge="local")
-    top: Array = column("i4", "the most popular items at each half-life, in no order", HORIZONS * TOPS, fill=-1, merge="local")
+    top: Array = column("i4", "the most popular items at each half-life, in no order; -1: free", HORIZONS * TOPS, fill=-1,
+                        merge="local", refers=Axis.ITEM)  # fmt: skip
     bar: Array = column("f8", "no more than the least popularity among these, as it is stored", HORIZONS, fill=-1e300,
                         merge="local")  # fmt: skip
     lists: Array = column("i8", "lists that were measured", merge="sum")
     listed: Array = column("i4", "items of the last of them; the n-th stands at n % LISTS", LISTS * LISTED, fill=-1,
-                           merge="local")  # fmt: skip
+                           merge="local", refers=Axis.ITEM)  # fmt: skip
 
 
 class State(NamedTuple):
