@@ -150,6 +150,22 @@ class Recommender:
             self._model.tell([Control(kind, name, attributes, 0, self.events + self._told, -1, 0)])
             self._told += 1
 
+    def forget_user(self, user: str) -> bool:
+        """Forget a user: the row, the id, and all that leads to it. False where nobody of that id is known.
+
+        What is learned of that id later begins anew. Snapshots that were saved before still hold the user.
+        """
+        return self._forget(Axis.USER, user)
+
+    def delete_item(self, item: str) -> bool:
+        """The same of an item: it is recommended no more, and no history, list or neighbour names it."""
+        return self._forget(Axis.ITEM, item)
+
+    def _forget(self, axis: Axis, name: str) -> bool:
+        _require_id(name)
+        with self._turn:
+            return self._model.forget_ids(axis, [name]) > 0
+
     def recommend(self, user: str, k: int = 10, exclude_seen: bool = True) -> list[Recommendation]:
         """The k best items for a user, the best first. Who is not known yet gets popular ones, and their sources say so.
 
@@ -220,6 +236,7 @@ class Recommender:
         header = Header(
             status="learning",
             counts=memory.counts.tolist(),
+            vacant=memory.vacancies,
             user_level=users.level,
             item_level=items.level,
         )

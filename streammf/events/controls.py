@@ -15,7 +15,7 @@ from streammf.events.event import MOST_ID_BYTES, MOST_TIME, NO_ATTRIBUTES, Attri
 from streammf.events.source import Records
 
 #: What is acted on; the rest of CONTROL_TYPES is set aside, with the reason.
-ACTED_ON: Final = frozenset({"item", "user"})
+ACTED_ON: Final = frozenset({"item", "user", "forget_user", "delete_item"})
 #: Categories of one item or user, at most; and letters of a title.
 MOST_CATEGORIES: Final = 32
 MOST_TITLE: Final = 1024

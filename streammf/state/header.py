@@ -16,6 +16,7 @@ import msgspec
 
 from streammf.errors import ConfigurationError
 from streammf.failpoints import reach
+from streammf.learning.tables import Axis
 from streammf.state.region import PAGE, Region
 
 Status = Literal["recovering", "learning", "stopped"]
@@ -54,6 +55,13 @@ class Header(msgspec.Struct, kw_only=True, array_like=True):
     published_at: float = 0.0
     """Wall clock, seconds since the epoch."""
     trainer_pid: int = 0
+    vacant: tuple[int, int] = (0, 0)
+    """Of the rows in use, forgotten ones that stand for nothing: users, items."""
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """How many users and items there are."""
+        return self.counts[Axis.USER] - self.vacant[0], self.counts[Axis.ITEM] - self.vacant[1]
 
 
 class HeaderFile:

@@ -61,6 +61,15 @@ class Loss(NamedTuple):
         return cls(position.topic, position.partition, reason, position.next, resumed, events, position.topic_id)
 
 
+class Cleared(NamedTuple):
+    """When a restored store forgot, before it learned on; see restoring.py."""
+
+    commit: int
+    """The commit that was restored."""
+    positions: list[Position]
+    """Its positions."""
+
+
 class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """The record `meta`, without which a store holds no model."""
 
@@ -73,9 +82,13 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """A line for every column, in order: how the blocks are to be read."""
     counts: list[int]
     """Rows in use, by Axis."""
+    vacant: tuple[int, int] = (0, 0)
+    """Of these, forgotten ones that stand for nothing: users, items."""
     positions: list[Position]
     events: int
     """Events applied."""
+    cleared: list[Cleared] = []
+    """Each time that, restored from a snapshot, it forgot what it had been told after that one was taken."""
     losses: list[Loss] = []
     """Losses of the log that were accepted, the newest last."""
     rejected: int = 0

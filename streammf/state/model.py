@@ -6,10 +6,11 @@ Rules of this file:
 3. Control events split a batch: what came before one is applied before it, what came after, after.
 4. `prepare` changes the ids alone, `admit` and `apply` everything else. So one thread may prepare a batch while another
    learns from the one before, as long as batches are learned from in the order in which they were prepared, each once.
+   `forget` changes ids too: nothing may be prepared that is not applied yet.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,17 @@ from numpy.typing import NDArray
 from streammf.events.event import MOST_VALUE, Control
 from streammf.failpoints import reach
 from streammf.learning.arguments import Batch
+from streammf.learning.forgetting import erase
 from streammf.learning.learner import learner
 from streammf.learning.options import LearningOptions
+from streammf.learning.rates import rates
 from streammf.learning.tables import Array, Axis
 from streammf.state.describing import describe
-from streammf.state.ids import Ids, Texts, packed
+from streammf.state.ids import Ids, Registered, Texts, packed
 from streammf.state.memory import Memory
+
+#: What control events erase.
+ERASES: Final = {"forget_user": Axis.USER, "delete_item": Axis.ITEM}
 
 
 class Told(NamedTuple):
@@ -37,9 +43,8 @@ class Prepared(NamedTuple):
     """A batch whose ids have rows."""
 
     batch: Batch
-    new_users: Array
-    """uint64, hashes of the ids that this batch brought, in row order."""
-    new_items: Array
+    users: Registered
+    items: Registered
     controls: Sequence[Told] = ()
     """What is to be done between its events, in order."""
 
@@ -53,6 +58,7 @@ class Model:
         self.users = users
         self.items = items
         self._learn = learner(options)
+        self._solved_decay = rates(options).solved_decay
         self._kind = {name: number for number, name in enumerate(options.types)}
         self._weights = np.array([*options.types.values()], np.float32)
 
@@ -105,23 +111,25 @@ class Model:
 
         Who is only to be erased gets no row. Raises MemoryFullError.
         """
-        user_rows, told_users, new_users = _registered(self.users, users, [c for c in controls if c.kind == "user"])
+        of_users, told_users = _registered(self.users, users, [c for c in controls if c.kind == "user"])
         reach("ids.users")
-        item_rows, told_items, new_items = _registered(self.items, items, [c for c in controls if c.kind == "item"])
+        of_items, told_items = _registered(self.items, items, [c for c in controls if c.kind == "item"])
         reach("ids.items")
         weights = self._weights[kinds]
         if self.options.objective == "ranking":
             weights[values < self.options.positive_from] = 0.0
         rows = {"user": iter(told_users), "item": iter(told_items)}
         told = [Told(control, next(rows[control.kind]) if control.kind in rows else -1) for control in controls]
-        return Prepared(Batch(user_rows, item_rows, values, weights, times, partitions, offsets), new_users, new_items, told)
+        batch = Batch(of_users.rows, of_items.rows, values, weights, times, partitions, offsets)
+        return Prepared(batch, of_users, of_items, told)
 
     def admit(self, prepared: Prepared) -> None:
         """Make the rows that a prepared batch needs. Raises MemoryFullError."""
         memory = self.memory
-        for axis, keys in ((Axis.USER, prepared.new_users), (Axis.ITEM, prepared.new_items)):
-            if len(keys):
-                memory.add_rows(axis, keys)
+        for axis, registered in ((Axis.USER, prepared.users), (Axis.ITEM, prepared.items)):
+            if len(registered.keys):
+                again = registered.new[registered.new < memory.counts[axis]]
+                memory.add_rows(axis, registered.keys, again)
                 reach("rows.added")
         memory.reserve(Axis.SEEN, int(memory.counts[Axis.SEEN]) + len(prepared.batch.user))
 
@@ -142,6 +150,8 @@ class Model:
         """Do what a control event says. Between two batches of events, or pieces of one."""
         if told.control.kind in {"item", "user"}:
             describe(self.memory, self.options, told.control, told.row)
+        else:
+            self.forget_ids(ERASES[told.control.kind], [told.control.id])
 
     def tell(self, controls: Sequence[Control]) -> None:
         """Do what these control events say, apart from any events. Raises MemoryFullError before anything is done."""
@@ -155,16 +165,35 @@ class Model:
         memory = self.memory
         self._learn(memory.state, memory.marks, memory.counts, batch)
 
+    def forget(self, axis: Axis, rows: Array) -> None:
+        """Forget users or items: rows, all that leads to them, and ids; the rows may be given again. One sweep for all of them.
 
-def _registered(ids: Ids, texts: Texts, controls: Sequence[Control]) -> tuple[Array, list[int], Array]:
-    """(rows of a batch's ids, rows of the controls' ids among them, hashes of the new ones), in the order of the log."""
+        int32 (n,), all below counts[axis]. No batch may be prepared that is not applied yet: it might name one of them.
+        """
+        memory = self.memory
+        erase(memory.state, memory.marks, memory.counts, axis, rows, self._solved_decay)
+        memory.vacate(axis, rows)
+        reach("forget.erased")
+        (self.users if axis == Axis.USER else self.items).forget(rows)
+        reach("forget.ids")
+
+    def forget_ids(self, axis: Axis, ids: Sequence[str]) -> int:
+        """Forget those of these users or items that are known; returns how many they were. The rest as in `forget`."""
+        rows = np.unique((self.users if axis == Axis.USER else self.items).rows(ids))
+        rows = rows[rows >= 0]
+        if len(rows):
+            self.forget(axis, rows)
+        return len(rows)
+
+
+def _registered(ids: Ids, texts: Texts, controls: Sequence[Control]) -> tuple[Registered, list[int]]:
+    """(rows of a batch's ids, rows of the controls' ids among them), given in the order of the log."""
     if not controls:
-        rows, new = ids.register_texts(texts)
-        return rows, [], new
+        return ids.register_texts(texts), []
     before = np.array([control.before for control in controls])
     named = packed([control.id for control in controls])
     begins = np.insert(texts.begins, before, named.begins + len(texts.text))
     stops = np.insert(texts.stops, before, named.stops + len(texts.text))
-    rows, new = ids.register_texts(Texts(np.concatenate((texts.text, named.text)), begins, stops))
+    registered = ids.register_texts(Texts(np.concatenate((texts.text, named.text)), begins, stops))
     places = before + np.arange(len(before))
-    return np.delete(rows, places), rows[places].tolist(), new
+    return registered._replace(rows=np.delete(registered.rows, places)), registered.rows[places].tolist()

@@ -44,6 +44,7 @@ def recover(store: Store, memory: Memory, users: Ids, items: Ids) -> Meta | None
             _recover_rows(reading, layout, meta.counts[table.axis], memory)
             reach("start.rows")
         memory.counts[:] = meta.counts
+        memory.vacant = {Axis.USER: set(users.free.tolist()), Axis.ITEM: set(items.free.tolist())}
         memory.clear_marks()
     return meta
 

@@ -32,14 +32,15 @@ OLDEST: Final = 86_400.0
 
 def families(types: Iterable[str]) -> tuple[Family, ...]:
     """The families of a trainer that learns from events of these types."""
-    outcomes = ("applied", "already_applied", "duplicate")
+    outcomes = ("applied", "already_applied", "duplicate", "forgotten")
     return (
         *OWN,
         Family(
             "events_total",
             "counter",
             "Events handed to the model; already_applied: the log's client delivered them again, and they were dropped; "
-            "duplicate: dropped, because their id was there before.",
+            "duplicate: dropped, because their id was there before; forgotten: dropped, because a restored store has forgotten "
+            "whom they name already.",
             {"type": tuple(types), "outcome": outcomes},
         ),
         Family(
@@ -125,6 +126,7 @@ class TrainerCounters:
             for reason in LOSSES
         }
         self._duplicate = [block.counter("events_total", name, "duplicate") for name in names]
+        self._forgotten = [block.counter("events_total", name, "forgotten") for name in names]
         self._controls = {kind: block.counter("controls_total", kind) for kind in sorted(CONTROL_TYPES)}
         self._odd = {kind: block.counter("odd_times_total", kind) for kind in (*UNITS, AHEAD)}
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
@@ -140,6 +142,10 @@ class TrainerCounters:
     def duplicate(self, kinds: NDArray[np.uint16]) -> None:
         """Events of these kinds were sent twice."""
         _add(self._duplicate, kinds)
+
+    def forgotten(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds named what is forgotten."""
+        _add(self._forgotten, kinds)
 
     def controls(self, controls: Sequence[Control]) -> None:
         """These were acted on."""

@@ -24,14 +24,16 @@ from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
+from streammf.state.forgotten import Erasure
 from streammf.state.header import Header, Status
 from streammf.state.live import LiveWriter
 from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
-from streammf.state.model import Model
+from streammf.state.model import ERASES, Model
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer import note
 from streammf.trainer.attempts import DECODING, LEARNING, Attempts, in_order
+from streammf.trainer.barred import Barred
 from streammf.trainer.brake import Brake
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
@@ -90,6 +92,7 @@ class Trainer:
         )
         self._window = window(store, options.same_id_events, learning.seed)
         self._rejected: list[Rejected] = []
+        self._barred = Barred(store, source.topic_ids())
         plain = msgspec.to_builtins(learning)
         meta = store.meta()
         if meta is None:
@@ -214,14 +217,16 @@ class Trainer:
         if poison:
             decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
         order = self._progress.order(records.partitions, records.offsets)
+        read = self._progress.read
         columns, again = self._progress.unread(decoded, records.positions)
+        columns, barred = self._barred.without(columns, read)
         columns, duplicates, accepted = once(self._window, columns)
         rows = self._progress.rows(columns.partitions)
         events = self._model.prepare(
             columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets, columns.controls
         )
         erases = any(control.kind in ERASING for control in columns.controls)
-        return Ready(columns, events, again, order, records.positions, duplicates, accepted, erases)
+        return Ready(columns, events, again, order, records.positions, duplicates, accepted, barred, erases)
 
     def _apply(self, batch: Ready) -> None:
         """The learner's part of it."""
@@ -252,13 +257,25 @@ class Trainer:
                 log.warning("attributes of items and users come, and are not learned from: learning.attributes is 0")
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
+        self._counters.forgotten(batch.barred)
         self._commits.accept(batch.accepted)
         self._counters.rejected(columns.rejected)
         self._counters.odd_times(columns.units, int(np.count_nonzero(columns.times > self._model.clock)))
         if careful:
             self._reader.go_on(1 if self._attempts.careful else 1 + AHEAD)
         if batch.erases:
+            self._commits.erased(self._erasures(batch), self._rejected)
             self._reader.erased()
+
+    def _erasures(self, batch: Ready) -> list[Erasure]:
+        """What the control events of a batch ask to be forgotten."""
+        found = []
+        for control in batch.columns.controls:
+            if control.kind in ERASES:
+                partition = self._source.partitions[control.partition]
+                topic_id = self._progress.topic_id(partition)
+                found.append(Erasure(ERASES[control.kind], control.id, *partition, topic_id, control.offset))
+        return found
 
     def _clocks(self) -> Mapping[Partition, int]:
         """The largest event time applied from each partition, ms since the epoch."""

@@ -73,6 +73,15 @@ class Progress:
         self._partitions = partitions
         return True
 
+    @property
+    def read(self) -> dict[Partition, int]:
+        """The next offset to be read of each. For the thread that reads."""
+        return dict(zip(self._partitions, self._read.tolist(), strict=True))
+
+    def topic_id(self, partition: Partition) -> str:
+        """Of the log that a partition is of."""
+        return self._ids[partition]
+
     def rows(self, partitions: NDArray[np.int32]) -> NDArray[np.int32]:
         """Rows of the table `partitions` for indices into the source's partitions."""
         rows: NDArray[np.int32] = self._rows[partitions]

@@ -45,6 +45,8 @@ class Ready:
     """Kinds of the events that were left out, because their id was there before."""
     accepted: NDArray[np.uint64]
     """Hashes of the ids of the others that have one, where ids are looked at."""
+    barred: NDArray[np.uint16]
+    """Kinds of the events that were left out, because they name somebody whom a restored store has forgotten already."""
     erases: bool = False
     """Its last record erases: whoever has applied it says so to `Reader.erased`."""
 

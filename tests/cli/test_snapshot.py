@@ -104,7 +104,7 @@ def learned_up_to(store: Path, position: int, identity: str) -> None:
         assert found
         counts = [found.counts[axis] if axis != Axis.PARTITION else 1 for axis in Axis]
         at = [Position("log", 0, position, identity)]
-        opened.commit(Changes(counts, [], []), msgspec.structs.replace(found, positions=at, events=1))
+        opened.commit(Changes(counts, (0, 0), [], [], []), msgspec.structs.replace(found, positions=at, events=1))
 
 
 @pytest.mark.usefixtures("settings")
