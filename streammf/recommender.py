@@ -84,6 +84,11 @@ class Recommender:
         """Events learned so far."""
         return self._model.events
 
+    @property
+    def refused(self) -> int:
+        """Events refused so far: they named a user or an item beyond a cap, or not met often enough. See `options`."""
+        return self._model.refused
+
     def learn(
         self,
         users: Texts,
@@ -114,7 +119,7 @@ class Recommender:
         memory = self._model.memory
         if not memory.counts[Axis.PARTITION]:
             memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
-        first = self.events + self._told
+        first = self.events + self.refused + self._told
         offsets = np.arange(first, first + n, dtype=np.int64)
         partitions = np.zeros(n, np.int32)
         for start in range(0, n, AT_ONCE):
@@ -147,7 +152,7 @@ class Recommender:
     def _tell(self, kind: str, name: str, attributes: Attributes) -> None:
         _require_id(name)
         with self._turn:
-            self._model.tell([Control(kind, name, attributes, 0, self.events + self._told, -1, 0)])
+            self._model.tell([Control(kind, name, attributes, 0, self.events + self.refused + self._told, -1, 0)])
             self._told += 1
 
     def forget_user(self, user: str) -> bool:
@@ -212,8 +217,9 @@ class Recommender:
             TemporaryDirectory(dir=path.parent if path.parent.is_dir() else None) as folder,
             Store.open(StoreOptions(path=folder)) as store,
         ):
-            position = [Position(OWN_LOG, 0, self.events + self._told, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
-            meta = msgspec.structs.replace(meta, events=self.events, positions=position)
+            following = self.events + self.refused + self._told
+            position = [Position(OWN_LOG, 0, following, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
+            meta = msgspec.structs.replace(meta, events=self.events, refused=self.refused, positions=position)
             store.commit(Copier(model.memory, model.users, model.items).take(), meta)
             snapshots.create(store, path)
 
@@ -226,8 +232,9 @@ class Recommender:
                 raise StoreError(f"{path} holds no model")
             recommender = cls(**meta.choices)
             recover(store, recommender._model.memory, recommender._model.users, recommender._model.items)
+            recommender._model.refused = meta.refused
             if [position.topic for position in meta.positions] == [OWN_LOG]:
-                recommender._told = meta.positions[0].next - meta.events
+                recommender._told = meta.positions[0].next - meta.events - meta.refused
         return recommender
 
     def _view(self) -> View:

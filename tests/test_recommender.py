@@ -9,6 +9,7 @@ import pytest
 
 from streammf import Recommender
 from streammf.errors import ConfigurationError, StoreError
+from tests.state.test_admission import Rule
 from tests.trainer.sources import clicks
 
 EVENTS = clicks(2_000)
@@ -27,6 +28,22 @@ def test_how_events_are_cut_into_calls_does_not_matter() -> None:
     whole = taught()
     for cut in (1, 7, 1_000):
         assert taught(cut).recommend(USERS[0], k=20) == whole.recommend(USERS[0], k=20)
+
+
+def test_events_that_bring_too_many_or_too_new_ids_are_refused_and_counted(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"factors": 8, "history": 8, "most_users": 12, "most_items": 20, "admit_after": 2}
+    refused = sum(not kept for kept in Rule(12, 20, 2).kept(list(zip(USERS, ITEMS, strict=True))))
+    whole, saved = Recommender(**options), Recommender(**options)
+    whole.learn(USERS, ITEMS, timestamps=TIMES)
+    for first, last in ((0, 1), (1, 8), (8, 40)):
+        saved.learn(USERS[first:last], ITEMS[first:last], timestamps=TIMES[first:last])
+    saved.save(tmp_path / "snapshot")
+    opened = Recommender.open(tmp_path / "snapshot")
+    opened.learn(USERS[40:], ITEMS[40:], timestamps=TIMES[40:])
+    assert 0 < refused == whole.refused == opened.refused
+    assert whole.events == opened.events == len(EVENTS) - refused
+    assert opened.recommend(USERS[0], k=20) == whole.recommend(USERS[0], k=20)
+    assert len(whole.recommend("nobody", k=100)) == 20
 
 
 def test_seen_items_are_left_out_unless_asked_for() -> None:

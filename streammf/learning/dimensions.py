@@ -40,10 +40,14 @@ MEASURES: Final = 3
 TOPS: Final = 128
 LISTS: Final = 128
 LISTED: Final = 10
+#: Dimensions that may change in the life of a store. What needs them is small, and no other table refers to it.
+OPTIONAL: Final = ("admission", "expiry")
+#: Rows of counters in the sketch of new ids, and counters of each.
+SKETCH: Final = (4, 65_536)
 
 
 class Dimensions(NamedTuple):
-    """The widths that a configuration chooses. Fixed for the life of a store.
+    """The widths that a configuration chooses. Fixed for the life of a store, but for those that are OPTIONAL.
 
     Without the blend or the stack their columns have a few unused places a row: no column is empty.
     """
@@ -59,6 +63,10 @@ class Dimensions(NamedTuple):
     """1: the tables of the stack are used."""
     attributes: int = 0
     """Rows for values of attributes."""
+    admission: int = 0
+    """1: new ids are counted before they get a row."""
+    expiry: int = 0
+    """1: who is away for long is forgotten."""
 
     @property
     def corated(self) -> int:
@@ -89,6 +97,11 @@ class Dimensions(NamedTuple):
     def weights(self) -> int:
         """Weights of the blend."""
         return SEGMENTS * FEATURES if self.blend else 1
+
+    @property
+    def sketch(self) -> int:
+        """Counters of new ids."""
+        return SKETCH[0] * SKETCH[1] if self.admission else 1
 
     @property
     def curvature(self) -> int:

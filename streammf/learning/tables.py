@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streammf.learning.columns import Column, column
 from streammf.learning.dimensions import (
     ATTRIBUTED,
     FEATURES,
@@ -24,8 +25,10 @@ from streammf.learning.dimensions import (
     LISTS,
     MEASURES,
     METHODS,
+    OPTIONAL,
     PARTS,
     SEGMENTS,
+    SKETCH,
     STACKED,
     TOPS,
     WAYS,
@@ -41,43 +44,20 @@ __all__ = [
     "LISTS",
     "MEASURES",
     "METHODS",
+    "OPTIONAL",
     "PARTS",
     "SEGMENTS",
+    "SKETCH",
     "STACKED",
     "TOPS",
     "WAYS",
     "Axis",
+    "Column",
     "Dimensions",
+    "column",
 ]
 
 Array = NDArray[Any]
-
-
-class Column(NamedTuple):
-    """One column: type, width (a number, or the name of a dimension), first value, and what it means."""
-
-    dtype: str
-    width: int | str
-    scale: float
-    """Standard deviation of the normal first value, a function of (seed, id, column, position); 0: the constant `fill`."""
-    fill: float
-    merge: str
-    """How two shards' changes combine: `owned` (one shard's row), `sum` (add the changes), `last` (by time), `local`."""
-    meaning: str
-    refers: Axis | None = None
-    """It holds row numbers of this axis, -1 for none; forgetting a row takes its number out of them all."""
-
-    def shape(self, rows: int, dimensions: Dimensions) -> tuple[int, ...]:
-        """A column declared with width 1 is one-dimensional, any other is (rows, width)."""
-        return (rows,) if self.width == 1 else (rows, dimensions.of(self.width))
-
-
-def column(
-    dtype: str, meaning: str, width: int | str = 1, *, scale: float = 0.0, fill: float = 0.0, merge: str = "owned",
-    refers: Axis | None = None,
-) -> Any:  # fmt: skip  # noqa: ANN401 - the default of a field whose instances hold an array
-    """Declare a column; see Column."""
-    return Column(dtype, width, scale, fill, merge, meaning, refers)
 
 
 class Users(NamedTuple):
@@ -317,6 +297,22 @@ class Measures(NamedTuple):
                            merge="local", refers=Axis.ITEM)  # fmt: skip
 
 
+class Newcomers(NamedTuple):
+    """One row: how often ids without a row were met lately, as a sketch that never says too little before it fades."""
+
+    met: Array = column("u1", "counters, row of the sketch by row", "sketch", merge="local")
+    counted: Array = column("i8", "ids counted since all counters were halved", merge="local")
+
+
+class Expiry(NamedTuple):
+    """One row: how far refused events say that time has come."""
+
+    clock: Array = column(
+        "i8", "the latest time that three of them in a row did not come before, ms since the epoch", merge="local"
+    )
+    times: Array = column("i8", "of the last two, ms since the epoch", 2, merge="local")
+
+
 class State(NamedTuple):
     """All tables together, as kernels take them."""
 
@@ -342,6 +338,8 @@ class State(NamedTuple):
     blend: Blend
     stack: Stack
     measures: Measures
+    newcomers: Newcomers
+    expiry: Expiry
 
 
 class Table(NamedTuple):
@@ -382,6 +380,8 @@ TABLES: Final = (
     Table("blend", Axis.MODEL, Blend, needs="blend"),
     Table("stack", Axis.MODEL, Stack, needs="stack"),
     Table("measures", Axis.MODEL, Measures),
+    Table("newcomers", Axis.MODEL, Newcomers, needs="admission"),
+    Table("expiry", Axis.MODEL, Expiry, needs="expiry"),
 )
 
 

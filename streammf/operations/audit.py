@@ -44,6 +44,10 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """Events of the store."""
     again: int
     """Events learned again."""
+    refused: int
+    """Events that the store has refused."""
+    refused_again: int
+    """Events refused again."""
     runs: int
     """Runs of records that the order has; see trainer/order.py."""
     stored: str
@@ -54,7 +58,8 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def same(self) -> bool:
         """Nothing was lost, and nothing learned twice."""
-        return self.stored == self.learned and self.events == self.again
+        same = self.events == self.again and self.refused == self.refused_again
+        return same and self.stored == self.learned
 
 
 def audit(configuration: Configuration, report: Callable[[int, int], None]) -> Audit:
@@ -90,8 +95,11 @@ def audit(configuration: Configuration, report: Callable[[int, int], None]) -> A
                 if entries := [entry for entry in told if entry.cleared == number]:
                     clear(again, entries)
             learned = again.meta()
-            events = learned.events if learned else 0
-            return Audit(events=meta.events, again=events, runs=len(journals[-1]), stored=stored, learned=digest(again))
+            events, refused = (learned.events, learned.refused) if learned else (0, 0)
+            return Audit(
+                events=meta.events, again=events, refused=meta.refused, refused_again=refused, runs=len(journals[-1]),
+                stored=stored, learned=digest(again),
+            )  # fmt: skip
 
 
 def _ordered(configuration: Configuration, meta: Meta, positions: Sequence[Position], journal: Journal) -> Ordered:

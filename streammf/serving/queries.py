@@ -188,6 +188,7 @@ def info(view: View, request: Info) -> InfoAnswer:
         items=header.known[1],
         clock=header.clock,
         rejected=header.rejected,
+        refused=header.refused,
         committed=header.committed_events,
         generation=header.generation,
         trainer_pid=header.trainer_pid,

@@ -158,7 +158,8 @@ class Copier:
         for room in self._rooms:
             axis = room.layout.table.axis
             numbers = changed_rows(room.mark, since[axis], counts[axis])
-            rows.append(Rows(room.layout, since[axis], numbers, room.copy(numbers)))
+            stored = 0 if room.mark is None else since[axis]  # whole anyway, and may be a table that the store has not yet
+            rows.append(Rows(room.layout, stored, numbers, room.copy(numbers)))
         chunks = [chunk for axis, ids in self._ids.items() for chunk in id_chunks(axis, ids, since[axis], counts[axis])]
         renamed = [one for axis, ids in self._ids.items() if (one := self._renamed(axis, ids)).rows]
         for axis in self._ids:

@@ -43,6 +43,8 @@ class Header(msgspec.Struct, kw_only=True, array_like=True):
     """(topic, partition, next offset): every event before it is in the rows."""
     rejected: int = 0
     """Records set aside since the beginning."""
+    refused: int = 0
+    """Events refused since the beginning, because they named a user or an item that has no row and gets none yet."""
     committed_events: int = 0
     """Events applied when the last commit was taken."""
     committed_at: float = 0.0

@@ -59,6 +59,20 @@ class Registered(NamedTuple):
     """int32 (m,): the rows of these."""
 
 
+class Room(NamedTuple):
+    """What a kernel needs to register ids; see slots.py."""
+
+    slots: Array
+    level: int
+    places: Array
+    heap: Array
+    end: int
+    seed: int
+    rows: int
+    given: Array
+    """int32, rows for those that are new, in order."""
+
+
 class Ids:
     """The ids of one axis. `setting` names what limits their number."""
 
@@ -67,8 +81,10 @@ class Ids:
         self._slots: Array = slot_region.array("u8", (slot_region.capacity // 8,))
         self._places: Array = place_region.array("i8", (place_region.capacity // 8,))
         self._heap: Array = heap_region.array("u1", (heap_region.capacity,))
-        self._seed = seed
-        self._limit = limit
+        self.seed = seed
+        """Of the hashes."""
+        self.limit = limit
+        """The most ids."""
         self._setting = setting
         self._end = 0
         self.count = 0
@@ -122,30 +138,42 @@ class Ids:
 
     def register_texts(self, ids: Texts) -> Registered:
         """Rows for ids that stand within one text. The caller has seen to it that none holds a NUL."""
-        _check_lengths(ids)
-        new, size = self._most_new(ids), int((ids.stops - ids.begins).sum())
+        check_lengths(ids)
+        registered = self._register(ids, self.room_for(ids).given)
+        self.free = self.free[len(registered.new) :]
+        return registered
+
+    def room_for(self, ids: Texts, most: int = 0) -> Room:
+        """What a kernel needs to register the new ones among these, as many as there may be ids: `most`, where that is not 0.
+
+        Raises MemoryFullError, and has changed nothing then. Whoever has registered some says so to `took`.
+        """
+        new, size = self._most_new(ids, most), int((ids.stops - ids.begins).sum())
         self._make_room(max(new - len(self.free), 0), new, size)
         again = self.free[:new]
         given = np.concatenate((again, np.arange(self.count, self.count + new - len(again), dtype=np.int32)))
-        registered = self._register(ids, given)
-        self.free = self.free[len(registered.new) :]
-        return registered
+        return Room(self._slots, self.level, self._places, self._heap, self._end, self.seed, self.count, given)
+
+    def took(self, given: Array, new: int, end: int) -> Array:
+        """The first `new` rows of `given` have ids now, and so many bytes are used. Returns these rows."""
+        taken = given[:new]
+        self._end = end
+        self.count = max(self.count, int(taken.max(initial=-1)) + 1)
+        return taken
 
     def _register(self, ids: Texts, given: Array) -> Registered:
         """New ids get the rows of `given`, for which there is room."""
         rows = np.empty(len(ids.stops), np.int32)
         keys = np.empty(len(ids.stops), np.uint64)
-        new, self._end, _ = slots.register(
-            self._slots, self.level, self._places, self._heap, self._end, self._seed, *ids, given, rows, self.count, keys
+        new, end, _ = slots.register(
+            self._slots, self.level, self._places, self._heap, self._end, self.seed, *ids, given, rows, self.count, keys
         )
-        taken = given[:new]
-        self.count = max(self.count, int(taken.max(initial=-1)) + 1)
-        return Registered(rows, keys[:new], taken)
+        return Registered(rows, keys[:new], self.took(given, new, end))
 
     def forget(self, rows: Array) -> None:
         """Forget the ids of these rows, int32, all below `count`; rows without one may be among them."""
         rows = np.ascontiguousarray(np.unique(rows), np.int32)
-        slots.forget(self._slots, FIRST_LEVEL, self.level, self._places, self._heap, self._seed, rows)
+        slots.forget(self._slots, FIRST_LEVEL, self.level, self._places, self._heap, self.seed, rows)
         self.free = np.union1d(self.free, rows)
 
     def load(self, heap: bytes, lengths: Array) -> Array:
@@ -209,25 +237,26 @@ class Ids:
         rows = np.empty(len(ids.stops), np.int32)
         for _ in range(LOOKS):
             forgotten = self._slots[0]
-            slots.look_up(self._slots, self.level, self._places, self._heap, self.count, self._seed, *ids, rows)
+            slots.look_up(self._slots, self.level, self._places, self._heap, self.count, self.seed, *ids, rows)
             if (forgotten == self._slots[0] and forgotten % 2 == 0) or rows.min(initial=0) >= 0:
                 break
         return rows
 
-    def _most_new(self, ids: Texts) -> int:
+    def _most_new(self, ids: Texts, most: int) -> int:
         """How many of these may be new. Counted exactly only where that decides whether the table has to grow."""
-        if self.count + len(ids.stops) <= min(capacity_of(self.level), self._limit):
-            return len(ids.stops)  # free rows only make that easier
+        allowed = max(most - (self.count - len(self.free)), 0) if most else len(ids.stops)
+        if self.count + min(len(ids.stops), allowed) <= min(capacity_of(self.level), self.limit):
+            return min(len(ids.stops), allowed)  # free rows only make that easier
         unknown = np.flatnonzero(self._look_up(ids) < 0)
         begins, stops = ids.begins[unknown].tolist(), ids.stops[unknown].tolist()
         whole = ids.text.tobytes()
-        return len({whole[a:b] for a, b in zip(begins, stops, strict=True)})
+        return min(len({whole[a:b] for a, b in zip(begins, stops, strict=True)} - {b""}), allowed)
 
     def _make_room(self, rows: int, ids: int, size: int) -> None:
         """Room for so many more rows, for so many more ids, of `size` bytes together."""
         needed = self.count + rows
-        if needed > self._limit:
-            raise MemoryFullError(f"{needed:,} ids are more than {self._setting} = {self._limit:,} allows: raise it")
+        if needed > self.limit:
+            raise MemoryFullError(f"{needed:,} ids are more than {self._setting} = {self.limit:,} allows: raise it")
         _, place_region, heap_region = self._regions
         place_region.grow(8 * (needed + 1))
         heap_region.grow(self._end + size + 1)  # `touch` reads the byte after the last
@@ -282,7 +311,7 @@ def joined(parts: Sequence[bytes]) -> Texts:
     return Texts(np.frombuffer(b"".join(parts), np.uint8), stops - lengths, stops)
 
 
-def _check_lengths(ids: Texts) -> None:
+def check_lengths(ids: Texts) -> None:
     """ValueError where an id is empty or too long."""
     if not len(ids.stops):
         return

@@ -4,7 +4,8 @@ Rules of this file:
 1. It becomes durable in the transaction of the rows that it counts. Nothing in it is only nearly true.
 2. A position is the next offset to read; position n of the list belongs to row n of the table `partitions`.
 3. What a store was made with is never changed silently: another seed, objective or width is a ConfigurationError that
-   names the setting, another set of columns a StoreError that names the columns.
+   names the setting, another set of columns a StoreError that names the columns. But the tables of what is OPTIONAL may come,
+   with first values, and go.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from streammf.errors import ConfigurationError, StoreError
-from streammf.learning.tables import Axis, Dimensions, Table
+from streammf.learning.tables import OPTIONAL, TABLES, Axis, Dimensions, Table
 from streammf.state.records import BlockLayout
 
 #: Rises with every change that an older release could not read.
@@ -91,6 +92,8 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """Each time that, restored from a snapshot, it forgot what it had been told after that one was taken."""
     losses: list[Loss] = []
     """Losses of the log that were accepted, the newest last."""
+    refused: int = 0
+    """Events refused so far, because they named a user or an item that has no row and gets none yet; see admission.py."""
     rejected: int = 0
     """Records rejected so far; the newest of them are kept."""
     commit: int = 0
@@ -126,6 +129,19 @@ def first_meta(objective: str, seed: int, dimensions: Dimensions, options: dict[
         counts=[0] * len(Axis),
         positions=[],
         events=0,
+    )
+
+
+def next_meta(
+    meta: Meta, options: dict[str, Any], dimensions: Dimensions, tables: Sequence[Table], losses: Sequence[Loss]
+) -> Meta:
+    """The meta record that the next writer begins with: its options and tables, and the losses that it has accepted."""
+    return msgspec.structs.replace(
+        meta,
+        options=options,
+        dimensions=dimensions._asdict(),
+        layout=lines(tables, dimensions),
+        losses=[*meta.losses, *losses][-MOST_LOSSES:],
     )
 
 
@@ -166,13 +182,18 @@ def require_settings(meta: Described, objective: str, seed: int, dimensions: Dim
 
 def _settings(objective: str, seed: int, dimensions: Dimensions) -> dict[str, Any]:
     """What shapes a store, by the name of the setting."""
+    widths = {name: width for name, width in dimensions._asdict().items() if name not in OPTIONAL}
     chosen = {"blend": bool(dimensions.blend), "stack": bool(dimensions.stack)}
-    return {"objective": objective, "seed": seed, **dimensions._asdict(), **chosen}
+    return {"objective": objective, "seed": seed, **widths, **chosen}
 
 
 def require_layout(meta: Described, tables: Sequence[Table], dimensions: Dimensions) -> None:
-    """Raise StoreError where this release declares other columns than the stored ones."""
-    here, there = lines(tables, dimensions), meta.layout
+    """Raise StoreError where this release declares other columns than the stored ones.
+
+    Stored tables that are optional, and not among `tables`, are passed over.
+    """
+    left = {table.name for table in TABLES if table.needs in OPTIONAL} - {table.name for table in tables}
+    here, there = lines(tables, dimensions), [line for line in meta.layout if line.partition(".")[0] not in left]
     if here == there:
         return
     only_here = "; ".join(line for line in here if line not in there) or "nothing that the store has not"

@@ -116,7 +116,7 @@ class IdChunk(NamedTuple):
 def split(heap: bytes, lengths: Iterable[int]) -> list[bytes]:
     """The parts of these lengths."""
     names, at = [], 0
-    for length in lengths:
+    for length in map(int, lengths):  # numpy would add up bytes in a byte
         names.append(heap[at : at + length])
         at += length
     return names

@@ -97,6 +97,29 @@ def find(
 
 
 @inner
+def insert(
+    slots: Array, places: Array, heap: Array, end: int, count: int, key: np.uint64, at: np.int64, row: np.int64, text: Array,
+    first: int, last: int,
+) -> int:  # fmt: skip
+    """Give `row` to text[first:last], whose search ended at the free slot `at`. Returns how many bytes of the heap are used.
+
+    heap[end:] is unused, and rows below `count` may have room in it."""
+    size = last - first
+    stands = places[row] if row < count else np.int64(0)
+    room = (stands >> 8) & 255
+    start = stands >> 16
+    if room < size:
+        start = end
+        room = size
+        end += size
+    for i in range(size):
+        heap[start + i] = text[first + i]
+    places[row] = start << 16 | room << 8 | size
+    slots[at] = (key & ~LOWER) | np.uint64(row + 1)
+    return end
+
+
+@inner
 def hash_block(text: Array, begins: Array, stops: Array, begin: int, end: int, seed: int, keys: Array) -> None:
     """keys[n - begin] = the hash of id n, for n in begin..end-1."""
     for n in range(begin, end):
@@ -169,19 +192,8 @@ def register(
             if row < 0:
                 at = -1 - row
                 row = np.int64(given[new])
-                size = stops[n] - first
-                stands = places[row] if row < count else np.int64(0)
-                room = (stands >> 8) & 255
-                start = stands >> 16
-                if room < size:
-                    start = end
-                    room = size
-                    end += size
-                for i in range(size):
-                    heap[start + i] = text[first + i]
-                places[row] = start << 16 | room << 8 | size
+                end = insert(slots, places, heap, end, count, key, at, row, text, first, stops[n])
                 fresh[new] = key
-                slots[at] = (key & ~LOWER) | np.uint64(row + 1)
                 if row >= count:
                     count = int(row) + 1
                 new += 1

@@ -137,7 +137,7 @@ def opened(path: Path, *, allow_network: bool = False) -> Store:
 
 def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
     """Raise StoreError where this release has other columns, ConfigurationError where the trainer would learn another model."""
-    if described.dimensions.keys() != set(Dimensions._fields):
+    if described.dimensions.keys() - set(Dimensions._fields):
         raise StoreError(f"the snapshot has dimensions {sorted(described.dimensions)}: use the release that wrote it")
     dimensions = Dimensions(**described.dimensions)
     if min(dimensions) < 0 or dimensions.factors < 1:

@@ -131,6 +131,7 @@ class Commits:
             counts=changes.counts,
             positions=list(positions),
             events=self._model.events,
+            refused=self._model.refused,
             commit=self._taken.commit + 1,
         )
         accepted = np.concatenate(self._accepted) if self._accepted else None

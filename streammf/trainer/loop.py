@@ -27,8 +27,9 @@ from streammf.learning.tables import Axis
 from streammf.state.forgotten import Erasure
 from streammf.state.header import Header, Status
 from streammf.state.live import LiveWriter
-from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
+from streammf.state.meta import first_meta, next_meta, require_settings
 from streammf.state.model import ERASES, Model
+from streammf.state.prepared import kept_of
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer import note
@@ -93,30 +94,34 @@ class Trainer:
         self._window = window(store, options.same_id_events, learning.seed)
         self._rejected: list[Rejected] = []
         self._barred = Barred(store, source.topic_ids())
-        plain = msgspec.to_builtins(learning)
-        meta = store.meta()
+        plain, meta = msgspec.to_builtins(learning), store.meta()
         if meta is None:
             meta = first_meta(learning.objective, learning.seed, learning.dimensions, plain, live.memory.tables)
         else:
             require_settings(meta, learning.objective, learning.seed, learning.dimensions)
             recover(store, live.memory, live.users, live.items)
+            self._model.refused = meta.refused
             reach("start.recovered")
         self._losses = settle(source, meta.positions, meta.losses, accept_loss)
         self._progress = Progress(source, meta.positions)
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
-        meta = msgspec.structs.replace(meta, options=plain, losses=[*meta.losses, *self._losses][-MOST_LOSSES:])
+        self._set_aside = meta.rejected
+        meta = next_meta(meta, plain, learning.dimensions, live.memory.tables, self._losses)
         self._commits = Commits(store, self._model, meta, options, self._counters, source.check)
-        self._brake = Brake(options.brake_share)
+        self._brake, self._published = Brake(options.brake_share), 0.0
         self._attempts = Attempts(store.path, source.partitions, self._progress.next)
         ahead = 0 if self._attempts.careful else AHEAD
         self._reader = Reader(source, self._prepare, self._most, options.idle_seconds, ahead)
-        self._set_aside = meta.rejected
-        self._published = 0.0
 
     @property
     def events(self) -> int:
         """Events applied so far, those of earlier runs included."""
         return self._model.events
+
+    @property
+    def refused(self) -> int:
+        """Events refused so far, those of earlier runs included."""
+        return self._model.refused
 
     @property
     def dropped(self) -> int:
@@ -225,7 +230,7 @@ class Trainer:
         events = self._model.prepare(
             columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets, columns.controls
         )
-        erases = any(control.kind in ERASING for control in columns.controls)
+        erases = events.forgets or any(control.kind in ERASING for control in columns.controls)
         return Ready(columns, events, again, order, records.positions, duplicates, accepted, barred, erases)
 
     def _apply(self, batch: Ready) -> None:
@@ -242,10 +247,15 @@ class Trainer:
             reach("learner.admitted")
             if not careful:
                 self._reader.go_on()
-            self._model.apply(batch.events)
+            parts = self._model.apply(batch.events)
             reach("learner.applied")
         self._commits.learned(batch.order)
-        self._brake.judge(self._live.memory.state, batch.events.batch)
+        for part in parts:
+            self._brake.judge(self._live.memory.state, part.batch)
+            self._counters.expired(*part.gone)
+        if (kept := kept_of(parts)) is not None:
+            self._counters.refused(columns.kinds[~kept])
+            batch.columns = columns = columns.only(kept)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
@@ -291,6 +301,7 @@ class Trainer:
             clock=self._model.clock,
             positions=[(p.topic, p.number, offset) for p, offset in self._progress.next.items()],
             rejected=self._set_aside,
+            refused=self._model.refused,
             committed_events=committed.events,
             committed_at=self._commits.at,
         )

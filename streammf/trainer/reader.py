@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from streammf.events.records import nothing
 from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
-from streammf.state.model import Prepared
+from streammf.state.prepared import Prepared
 from streammf.trainer.decoding import Decoded
 from streammf.trainer.order import Runs
 

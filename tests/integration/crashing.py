@@ -47,6 +47,8 @@ class Try(msgspec.Struct, kw_only=True, frozen=True):
     doing: Literal["learn", "snapshot", "remove", "restore"] = "learn"
     events: int = EVENTS
     """The log's length."""
+    gated: bool = False
+    """With caps and a threshold for new ids, which some events do not pass, and without those who are away for a while."""
     forgetting: bool = False
     """Whether the log asks to forget users and items."""
 
@@ -61,6 +63,11 @@ def learn(one: Try) -> None:
     """Learn everything that is not learned yet."""
     folder = Path(one.folder)
     learning = msgspec.convert({"objective": one.objective, "factors": 8, "history": 8, "recent": 300}, LearningOptions)
+    if one.gated:
+        learning = msgspec.structs.replace(
+            learning, most_users=15, most_items=25, admit_after=3, forget_users_after_days=0.01, forget_items_after_days=0.03,
+            forget_every=60,
+        )  # fmt: skip
     source = PartitionedSource(
         log(one.events, forgets=one.forgetting), one.partitions, patience=OPTIONS.commit_events + 2 * OPTIONS.batch
     )

@@ -15,12 +15,15 @@ from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
 from streammf.state.digest import digest
+from streammf.state.examination import examine
 from streammf.state.live import LiveReader, LiveWriter
-from streammf.state.model import Model, Told
+from streammf.state.model import Model
 from streammf.state.options import Limits, StoreOptions
+from streammf.state.prepared import Told
 from streammf.state.store import Store
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
+from tests.state.test_admission import Rule
 from tests.trainer.sources import LOG, ListedSource, clicks
 
 LEARNING = LearningOptions(factors=4, history=4, recent=50)
@@ -161,6 +164,61 @@ def test_a_reader_sees_each_event_with_the_position_behind_it(tmp_path: Path) ->
         view = reader.view()
     assert view.header.positions == [(LOG.topic, LOG.number, 33)]
     assert (view.header.events, view.header.committed_events, view.header.status) == (33, 33, "stopped")
+
+
+GATED = LearningOptions(factors=4, history=4, recent=50, most_users=60, most_items=25, admit_after=2)
+
+
+@pytest.mark.parametrize("few", [7, 1000])
+def test_refused_events_leave_no_trace_and_are_counted_whatever_the_batches_and_restarts(tmp_path: Path, few: int) -> None:
+    events = clicks(1_500, users=300, items=60)
+    refused = [not kept for kept in Rule(60, 25, 2).kept([(event.user, event.item) for event in events])]
+    options = msgspec.structs.replace(OPTIONS, commit_events=few)
+    for name, most in (("whole", 1_500), ("ones", 1), ("sevens", 7), ("thousands", 1_000)):
+        trainer = train(tmp_path / name, ListedSource(events, most), GATED, options)
+        assert (trainer.refused, trainer.events) == (sum(refused), 1_500 - sum(refused))
+    for end in (1, 50, 51, 1_499, 1_500):
+        train(tmp_path / "restarted", ListedSource(events[:end], 40), GATED, options)
+    digests = {name: stored_digest(tmp_path / name) for name in ("whole", "ones", "sevens", "thousands", "restarted")}
+    assert len(set(digests.values())) == 1, digests
+    with Store.open_readonly(tmp_path / "restarted" / "store") as store:
+        meta = store.meta()
+    assert meta is not None
+    assert (meta.refused, [position.next for position in meta.positions]) == (sum(refused), [1_500])
+    with closing(LiveReader(tmp_path / "restarted" / "live")) as reader:
+        view = reader.view()
+    assert view.header.refused == sum(refused)
+    assert view.header.counts[:2] == [
+        len({getattr(event, side) for event, no in zip(events, refused, strict=True) if not no}) for side in ("user", "item")
+    ]
+
+
+def test_a_batch_that_was_prepared_and_not_learned_from_has_counted_nobody(tmp_path: Path) -> None:
+    events = clicks(600, users=300, items=60)
+    broken: list[Event | bytes | Exception] = [*events[:300], ZeroDivisionError()]
+    options = msgspec.structs.replace(OPTIONS, commit_events=60)
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, ListedSource(broken, most=20), GATED, options)
+    train(tmp_path, ListedSource(events), GATED, options)
+    train(tmp_path / "whole", ListedSource(events), GATED, options)
+    assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
+
+
+def test_caps_and_the_threshold_may_come_and_go_between_runs(tmp_path: Path) -> None:
+    events = clicks(900, users=300, items=60)
+    ends = {300: GATED, 301: LEARNING, 600: LEARNING, 601: GATED, 900: GATED}
+    refused = [train(tmp_path, ListedSource(events[:end]), learning).refused for end, learning in ends.items()]
+    assert 0 < refused[0] == refused[1] == refused[2], "whoever is new has a row meanwhile"
+    assert refused[4] > refused[2]
+    assert examine(tmp_path / "store", lambda *_: None).problems == []
+    for end, learning in ends.items():
+        train(tmp_path / "ones", ListedSource(events[:end], most=1), learning)
+    assert stored_digest(tmp_path) == stored_digest(tmp_path / "ones")
+
+
+def test_a_cap_beyond_the_live_memory_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"live.most_users = 10,000"):
+        train(tmp_path, ListedSource(clicks(1)), LearningOptions(factors=4, history=4, recent=50, most_users=10_001))
 
 
 def test_an_event_that_was_sent_twice_is_learned_once_whatever_the_batches_and_restarts(tmp_path: Path) -> None:
