@@ -147,7 +147,9 @@ def grow(job: Job) -> Grown:
         live.publish(Header(status="learning", events=learn.offset))
         folders = [entry for entry in Path(job.live).iterdir() if entry.is_dir() and not entry.is_symlink()]
         found.live_bytes = {f.name: f.stat().st_blocks * PAGE for folder in folders for f in folder.iterdir()}
-        found.forget_ms = {axis.name.lower(): forget(live, options, axis, chance) for axis in (Axis.USER, Axis.ITEM)}
+        found.forget_ms = {
+            axis.name.lower(): forget(live, options, axis, np.random.default_rng(5)) for axis in (Axis.USER, Axis.ITEM)
+        }
         found.store_bytes = (Path(job.store) / "data.mdb").stat().st_blocks * PAGE
     return found
 
