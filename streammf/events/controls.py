@@ -14,8 +14,6 @@ import msgspec
 from streammf.events.event import MOST_ID_BYTES, MOST_TIME, NO_ATTRIBUTES, Attributes, Control, Id
 from streammf.events.source import Records
 
-#: What is acted on; the rest of CONTROL_TYPES is set aside, with the reason.
-ACTED_ON: Final = frozenset({"item", "user", "forget_user", "delete_item"})
 #: Categories of one item or user, at most; and letters of a title.
 MOST_CATEGORIES: Final = 32
 MOST_TITLE: Final = 1024
@@ -65,8 +63,6 @@ def control_of(records: Records, i: int, *, json: bool) -> Control:
     except _FAILURES as failure:
         raise Wrong("control", f"not a control event: {failure}"[:200]) from failure
     kind = written.type
-    if kind not in ACTED_ON:
-        raise Wrong("control", f"control events ({kind}) are not acted on by this release yet")
     name = written.item if NAMES[kind] == "item" else written.user
     if name is None:
         raise Wrong("control", f"a control event of type {kind} names its {NAMES[kind]}")
@@ -85,8 +81,6 @@ def control_of(records: Records, i: int, *, json: bool) -> Control:
 
 
 def _erasure(key: bytes | None, time: int, partition: int, offset: int, before: int) -> Control:
-    if "forget_user" not in ACTED_ON:
-        raise Wrong("null", "a null value asks to forget the user of its key; this release does not act on it yet")
     try:
         name = (key or b"").decode()
     except UnicodeDecodeError as failure:

@@ -18,6 +18,8 @@ class Column(NamedTuple):
     meaning: str
     refers: Axis | None = None
     """It holds row numbers of this axis, -1 for none; forgetting a row takes its number out of them all."""
+    least: int = 0
+    """Whole numbers: the least that learning writes, where it is none of these and no time."""
 
     def shape(self, rows: int, dimensions: Dimensions) -> tuple[int, ...]:
         """A column declared with width 1 is one-dimensional, any other is (rows, width)."""
@@ -26,7 +28,7 @@ class Column(NamedTuple):
 
 def column(
     dtype: str, meaning: str, width: int | str = 1, *, scale: float = 0.0, fill: float = 0.0, merge: str = "owned",
-    refers: Axis | None = None,
+    refers: Axis | None = None, least: int = 0,
 ) -> Any:  # fmt: skip  # noqa: ANN401 - the default of a field whose instances hold an array
     """Declare a column; see Column."""
-    return Column(dtype, width, scale, fill, merge, meaning, refers)
+    return Column(dtype, width, scale, fill, merge, meaning, refers, least)

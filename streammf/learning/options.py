@@ -172,7 +172,9 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     attributes: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
     """Rows for the values of attributes (categories, segments), by their hashes: a few times as many as there are different
     values. New items and users with attributes then start from what is known of others that share them, and items are
-    recommended before anybody chose them. 600 bytes each, 36 an item, 32 a user. 0: attributes are not learned from."""
+    recommended before anybody chose them. Describing users helps (MovieLens, recall@10 of their first three events: .143 to
+    .181); describing items lowers recall as a whole (.189 to .172): describe users alone, unless new items must be shown at
+    once. 600 bytes each, 36 an item, 32 a user. 0: attributes are not learned from."""
 
     most_users: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     """Users that get a row; events of others are refused then, and counted. 0: as many as `live.most_users` has room for."""

@@ -89,6 +89,7 @@ class Items(NamedTuple):
         "i4",
         "events applied, those of weight 0 included; 0: not yet in the catalogue; -1: described, and none yet",
         merge="sum",
+        least=-1,
     )
     taught: Array = column("i4", "events learned from: those of weight > 0", merge="sum")
     log_popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)): decayed, with no sweep",

@@ -164,7 +164,7 @@ def _wrong(values: Array, table: Table, name: str, column: Column, meta: Meta) -
         return np.asarray((values < -1) | (values >= meta.counts[column.refers]))
     if values.dtype == np.int64 and name.endswith(("time", "clock")):
         return np.asarray(((values < 0) & (values != column.fill)) | (values > MOST_TIME))
-    return np.asarray(values < 0) if values.dtype.kind == "i" else np.zeros(values.shape, np.bool_)
+    return np.asarray(values < column.least) if values.dtype.kind == "i" else np.zeros(values.shape, np.bool_)
 
 
 def _of_ids(reading: Reading, axis: Axis, meta: Meta) -> Iterator[str]:

@@ -28,14 +28,15 @@ from streammf.learning.tables import TABLES, Array, Axis, Table
 from streammf.state import datafile, readers
 from streammf.state.accepted import add_accepted
 from streammf.state.changes import Changes
+from streammf.state.committing import Parts
 from streammf.state.datafile import said
 from streammf.state.filesystem import require_local
-from streammf.state.forgotten import KEY, KEY_BYTES, NONE, Erased, blanked, remember
+from streammf.state.forgotten import KEY, KEY_BYTES, NONE, Erased
 from streammf.state.meta import FORMAT, Meta
 from streammf.state.options import StoreOptions
 from streammf.state.owner import Owner
-from streammf.state.quarantine import SENT, drop, kept_aside, replace, set_aside
-from streammf.state.reading import IDENTITY, META, Reading, read_meta
+from streammf.state.quarantine import SENT, drop
+from streammf.state.reading import IDENTITY, Reading
 from streammf.state.turns import Turns
 
 Writer = Callable[["lmdb.Transaction[bytes]"], None]
@@ -142,48 +143,18 @@ class Store:
         accepted: uint64, the hashes of the event ids that were accepted since the last commit; the newest `window` are kept.
         erased: what was forgotten since the last commit; `rejected` does not name it.
         """
-        written = meta
-
-        def rows(transaction: "lmdb.Transaction[bytes]") -> None:
-            for changed in changes.rows:
-                with transaction.cursor(self._databases[f"rows.{changed.layout.table.name}"]) as cursor:
-                    for records in changed.records(cursor.getmulti):
-                        cursor.putmulti(records)
-            reach("store.rows")
-
-        def ids(transaction: "lmdb.Transaction[bytes]") -> None:
-            for chunk in changes.ids:
-                transaction.put(*chunk.record(), db=self._databases[f"ids.{chunk.axis.name.lower()}"])
-            for renamed in changes.renamed:
-                with transaction.cursor(self._databases[f"ids.{renamed.axis.name.lower()}"]) as cursor:
-                    cursor.putmulti(list(renamed.records(cursor)))
-            reach("store.ids")
+        parts = Parts(self._databases, changes)
+        meta = written = msgspec.structs.replace(meta, owner_epoch=self.epoch)
 
         def head(transaction: "lmdb.Transaction[bytes]") -> None:
             nonlocal written
-            before = read_meta(transaction, self._databases["meta"])
-            number, rejections = (before.commit, before.rejected) if before else (0, 0)
-            with transaction.cursor(self._databases["forgotten"]) as cursor:
-                remember(cursor, erased.entries)
-            with transaction.cursor(self._databases["quarantine"]) as cursor:
-                if erased.names:
-                    replace(cursor, blanked(kept_aside(cursor), erased.names))
-                rejections = set_aside(cursor, rejections, rejected, self._quarantined)
-            written = msgspec.structs.replace(
-                meta, counts=changes.counts, vacant=changes.vacant, rejected=rejections, commit=number + 1,
-                owner_epoch=self.epoch,
-            )  # fmt: skip
-            transaction.put(META, msgspec.msgpack.encode(written), db=self._databases["meta"])
-            if order:
-                transaction.put(written.commit.to_bytes(8), order, db=self._databases["order"])
-            reach("store.head")
-
-        def events(transaction: "lmdb.Transaction[bytes]") -> None:
             if accepted is not None:
                 with transaction.cursor(self._databases["window"]) as cursor:
                     add_accepted(cursor, accepted, window)
+            parts.forgotten(transaction, erased)
+            written = parts.head(transaction, meta, rejected, self._quarantined, order)
 
-        self.write([rows, ids, events, head])
+        self.write([parts.rows, parts.ids, head])
         reach("store.committed")
         return written
 

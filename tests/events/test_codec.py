@@ -24,7 +24,7 @@ REASONS = {"malformed", "missing", "type", "id", "value", "time", "unknown_type"
 
 
 def batch_of(values: Sequence[bytes | None], timestamp: int = 1000) -> PlainRecords:
-    """Records at offsets 10, 11, ... of the second partition."""
+    """Records at offsets 10, 11, ... of the second partition, whose keys are no text: a null value names nobody."""
     count = len(values)
     return PlainRecords(
         values=values,
@@ -32,7 +32,7 @@ def batch_of(values: Sequence[bytes | None], timestamp: int = 1000) -> PlainReco
         offsets=np.arange(10, 10 + count, dtype=np.int64),
         positions={PARTITIONS[0]: 0, PARTITIONS[1]: 10 + count},
         timestamps=[timestamp + i for i in range(count)],
-        keys=[b"key-%d" % i for i in range(count)],
+        keys=[b"key-%d\xff" % i for i in range(count)],
     )
 
 
@@ -159,8 +159,8 @@ BAD: list[tuple[str, bytes | None]] = [
     ("unknown_type", written(user="u", item="i", type="veiw")),
     ("unknown_type", written(user="u", item="i", type="")),
     ("unknown_type", packed(user="u", item="i", type="x" * 10_000)),
-    ("control", written(user="u", type="forget_user")),
-    ("control", packed(item="i", type="delete_item")),
+    ("control", written(item="i", type="forget_user")),
+    ("control", packed(user="u", type="delete_item")),
     ("control", written(user="u", type="item")),
     ("control", written(item="i", type="item", categories="not a list")),
     ("control", packed(user="u", type="user", segment="x" * 256)),
@@ -177,7 +177,7 @@ def test_each_bad_record_is_named_and_spoils_no_other(reason: str, value: bytes 
     assert [bad.reason for bad in columns.rejected] == [reason, reason]
     first = columns.rejected[0]
     assert (first.partition, first.offset, first.value) == (PARTITIONS[1], 11, value)
-    assert (first.key, first.timestamp) == (b"key-1", 1001)
+    assert (first.key, first.timestamp) == (b"key-1\xff", 1001)
 
 
 def test_all_bad_records_together_give_no_event() -> None:

@@ -4,9 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streammf.events import controls
 from streammf.events.controls import Wrong, control_of
-from streammf.events.event import CONTROL_TYPES, MOST_TIME, Attributes, Control
+from streammf.events.event import MOST_TIME, NO_ATTRIBUTES, Attributes, Control
 from streammf.events.records import PlainRecords, one_partition
 from streammf.events.source import Partition
 
@@ -51,8 +50,8 @@ def test_a_time_that_is_none_spoils_no_attributes(given: int | None, time: int) 
         {"type": "item", "item": "i", "categories": [""]},
         {"type": "item", "item": "i", "categories": [str(n) for n in range(33)]},
         {"type": "item", "item": "i", "hidden": 1},
-        {"type": "forget_user", "user": "u"},
-        {"type": "delete_item", "item": "i"},
+        {"type": "forget_user", "item": "i"},
+        {"type": "delete_item", "user": "u"},
     ],
 )
 def test_what_is_wrong_with_a_control_event_is_said_under_its_own_reason(fields: dict[str, Any]) -> None:
@@ -62,10 +61,14 @@ def test_what_is_wrong_with_a_control_event_is_said_under_its_own_reason(fields:
     assert 0 < len(wrong.value.detail) <= 400
 
 
-def test_a_null_value_forgets_the_user_of_its_key_where_that_is_acted_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Wrong, match="not act on it yet"):
-        control_of(record(None, b"u"), 0, json=False)
-    monkeypatch.setattr(controls, "ACTED_ON", CONTROL_TYPES)
+def test_what_is_to_be_forgotten_is_named_and_has_no_attributes() -> None:
+    assert read(type="forget_user", user="u", item="i", segment="s") == Control(
+        "forget_user", "u", NO_ATTRIBUTES, 0, 7, RECORD_TIME, 0
+    )
+    assert read(type="delete_item", item="i", hidden=True) == Control("delete_item", "i", NO_ATTRIBUTES, 0, 7, RECORD_TIME, 0)
+
+
+def test_a_null_value_forgets_the_user_of_its_key() -> None:
     assert control_of(record(None, b"u"), 0, json=False)[:2] == ("forget_user", "u")
     for key in (None, b"", b"\xff", b"a\0", b"u" * 256):
         with pytest.raises(Wrong) as wrong:

@@ -192,7 +192,8 @@ def test_registering_and_forgetting_are_those_of_a_dictionary(steps: list[tuple[
 
 def test_of_a_forgotten_id_nothing_is_left_in_any_level_or_in_the_heap() -> None:
     ids = anonymous()
-    names = [f"{n:032x}" for n in range(5_000)]
+    drawn = np.random.default_rng(1)
+    names = [drawn.bytes(16).hex() for _ in range(5_000)]
     ids.register(names[:100])
     ids.register(names)
     assert ids.level > FIRST_LEVEL

@@ -14,6 +14,7 @@ from streammf.state.memory import Memory, offsets
 from streammf.state.options import Limits
 
 DIMENSIONS = Dimensions(factors=5, history=3, recent=40, blend=1, neighbours=4, peers=3, stack=1)
+EVERYTHING = DIMENSIONS._replace(attributes=6, admission=1, expiry=1)
 SMALL = Limits(users=50_000, items=20_000)
 KEYS = np.random.default_rng(5).integers(0, 2**63, 30_000).astype(np.uint64)
 
@@ -45,7 +46,8 @@ def assert_same(a: dict[str, list[Array]], b: dict[str, list[Array]]) -> None:
 
 def test_a_new_memory_has_the_rows_of_fixed_length_and_no_others() -> None:
     memory = Memory.anonymous(DIMENSIONS, 7)
-    assert memory.counts.tolist() == [0, 0, 0, 0, 40, 1]
+    assert memory.counts.tolist() == [0, 0, 0, 0, 40, 1, 0]
+    assert Memory.anonymous(EVERYTHING, 7).counts.tolist() == [0, 0, 0, 0, 40, 1, 6]
     assert (memory.state.recent.item[:40] == -1).all()
     assert memory.state.whole.events.shape == (1,)
 

@@ -49,7 +49,7 @@ def decode_or_die(self, records):
 def apply_or_die(self, prepared):
     if self.users.rows(["deadly"])[0] in prepared.batch.user:
         os.abort()
-    apply(self, prepared)
+    return apply(self, prepared)
 
 if stage == "decoding":
     Decoder.decode = decode_or_die

@@ -8,8 +8,7 @@ import pytest
 
 from streammf import Recommender
 from streammf.errors import ConfigurationError, DataLossError, SourceError
-from streammf.events import controls
-from streammf.events.event import CONTROL_TYPES, Event
+from streammf.events.event import Event
 from streammf.events.source import Records
 from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
@@ -278,7 +277,6 @@ def test_control_events_that_a_client_delivers_again_are_not_acted_on_again(
 
 
 def test_nothing_is_made_ready_behind_an_erasure_before_it_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "ACTED_ON", CONTROL_TYPES)
     kinds = ("forget_user", "item", "delete_item")
     log = told_between(clicks(100), kinds)
     steps: list[tuple[str, int]] = []
