@@ -25,6 +25,7 @@ from streammf.cli.printable import printable
 from streammf.errors import RequestError, StreamMFError
 from streammf.evaluation.replay import appendable
 from streammf.events.codec import decode, encode_json
+from streammf.events.controls import NAMES
 from streammf.events.event import MOST_ID_BYTES, Event
 from streammf.events.records import PlainRecords
 from streammf.events.segment import MOST_RECORD_BYTES
@@ -46,6 +47,7 @@ Examples:
   streammf track --user ann --item film-0042
   streammf track --user ann --item film-0042 --type rating --value 4.5 --json
   streammf track --type item --item film-0042 --category drama --category war
+  streammf track --type forget_user --user ann
   streammf track < events.jsonl
   tail -f clicks.jsonl | streammf track --source kafka --topic events
 
@@ -91,9 +93,10 @@ def command(
 ) -> None:
     """Write one event, or each line of stdin (JSON: user, item, and if you like type, value, ts, id).
 
-    Types item and user say what one of them is: --item or --user alone, and --category.
+    Types item and user say what one of them is: --item or --user alone, and --category. Types delete_item and forget_user
+    ask to forget one.
     """
-    given = _described(user, item, kind, ts, categories, hidden)
+    given = _control(user, item, kind, ts, categories, hidden)
     if given is None and (user is None) != (item is None):
         raise click.UsageError("an event needs both --user and --item; without them events are read from stdin")
     if not math.isfinite(value):
@@ -124,19 +127,20 @@ def command(
         )
 
 
-def _described(
+def _control(
     user: str | None, item: str | None, kind: str, ts: int | None, categories: tuple[str, ...], hidden: bool
 ) -> bytes | None:
     """The control event that the flags say; None: they say none."""
-    if kind not in {"item", "user"}:
-        if categories or hidden:
-            raise click.UsageError("--category and --hidden are for --type item or user")
+    if (categories or hidden) and kind not in {"item", "user"}:
+        raise click.UsageError("--category and --hidden are for --type item or user")
+    if kind not in NAMES:
         return None
-    name, other = (item, user) if kind == "item" else (user, item)
+    named = NAMES[kind]
+    name, other = (item, user) if named == "item" else (user, item)
     if name is None or other is not None or (hidden and kind == "user"):
-        raise click.UsageError(f"--type {kind} is about one {kind}: --{kind}, and nothing that is not its own")
-    said = {"type": kind, kind: name, "categories": categories, "hidden": hidden, "ts": ts}
-    return msgspec.json.encode({field: value for field, value in said.items() if value not in (None, False)})
+        raise click.UsageError(f"--type {kind} is about one {named}: --{named}, and nothing that is not its own")
+    said = {"type": kind, named: name, "categories": categories, "hidden": hidden, "ts": ts}
+    return msgspec.json.encode({field: value for field, value in said.items() if value not in (None, False, ())})
 
 
 def write(batches: Iterator[Numbered], sink: Sink, types: frozenset[str], tracked: Tracked, place: str = "line") -> None:
