@@ -84,7 +84,7 @@ def test_of_who_is_forgotten_nothing_is_left_anywhere_through_restart_and_restor
     assert in_files(tmp_path / "store", USER) == in_files(tmp_path / "store", ITEM) == []
     assert json.loads(said(environment, "audit", "--json"))["same"] is True
     assert learn(environment, records, tmp_path) == after, "as before the restart"
-    said(environment, "doctor", "--store")
+    said(environment, "doctor")
 
     said(environment, "snapshot", "restore", str(tmp_path / "old"), "--overwrite")
     assert learn(environment, records, tmp_path) == after, "as before the restore"
