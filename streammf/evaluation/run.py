@@ -8,7 +8,8 @@ Rules of this file:
 """
 
 import time
-from collections.abc import Callable, Container
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -103,10 +104,11 @@ def run(log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[
     model = trier(log, options)
     whole = log.batch(options)
     told = _told(log, options)
+    edges = sorted({split, *told})
     kept = _Kept(-(-end // MOST))
     began = time.perf_counter()
     for first in range(0, end, MOST):
-        for start, stop in _parts(first, min(first + MOST, end), split, told):
+        for start, stop in _parts(first, min(first + MOST, end), edges):
             for one in told.get(start, []):
                 model.tell(one.control, one.row)
             batch, flags = _cut(whole, start, stop), sample[start:stop]
@@ -133,10 +135,9 @@ def _told(log: WholeLog, options: LearningOptions) -> dict[int, list[Told]]:
     return told
 
 
-def _parts(first: int, last: int, split: int, told: Container[int]) -> list[tuple[int, int]]:
-    """first..last - 1, in parts that begin at the split and where something is said."""
-    edges = [first, *(n for n in range(first + 1, last) if n == split or n in told), last]
-    return [*pairwise(edges)]
+def _parts(first: int, last: int, edges: Sequence[int]) -> list[tuple[int, int]]:
+    """first..last - 1, in parts that begin at the edges, ascending, that stand inside."""
+    return [*pairwise((first, *edges[bisect_right(edges, first) : bisect_left(edges, last)], last))]
 
 
 def _cut(whole: Batch, first: int, last: int) -> Batch:

@@ -1,6 +1,7 @@
 """After compaction no file of a store holds what was forgotten or dropped, and it is the same store."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from streammf.state.examination import examine
 from streammf.state.options import StoreOptions
 from streammf.state.store import Store
 from tests.state.forgetters import Kept, in_files, learn, learn_of
+from tests.state.stores import elsewhere
 from tests.state.test_forgotten import record
 
 SECRET = os.urandom(16).hex()
@@ -80,3 +82,19 @@ def test_one_that_fails_leaves_a_whole_store(told: Path, place: str) -> None:
         assert digest(store) == before
     compact(told)
     assert in_files(told, SECRET) == []
+
+
+@pytest.mark.parametrize("place", ["compact.synced", "compact.renamed"])
+def test_one_that_is_killed_leaves_a_whole_store_and_the_next_leaves_nothing_of_it(
+    told: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open_readonly(told) as store:
+        before = digest(store)
+    monkeypatch.setenv("STREAMMF_FAILPOINTS", f"{place}=kill")
+    done = elsewhere("from streammf.state.compaction import compact\ncompact(Path(sys.argv[1]))", told)
+    assert done.returncode == -signal.SIGKILL
+    with Store.open_readonly(told) as store:
+        assert digest(store) == before
+    compact(told)
+    assert in_files(told, SECRET) == []
+    assert sorted(path.name for path in told.iterdir()) == ["data.mdb", "owner.lock"]
