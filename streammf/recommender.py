@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import ConfigurationError, StoreError
-from streammf.events.event import MOST_ID_BYTES, MOST_TIME
+from streammf.events.controls import MOST_CATEGORIES
+from streammf.events.event import MOST_ID_BYTES, MOST_TIME, Attributes, Control
 from streammf.learning import answers
 from streammf.learning.arguments import frozen
 from streammf.learning.compiling import ready
@@ -39,6 +40,8 @@ from streammf.state.store import Store
 from streammf.state.view import View
 
 NONE: Final[Array] = np.zeros(0, np.int32)
+#: What stands for the log in snapshots.
+OWN_LOG: Final = "recommender"
 #: Events handed on at once: room is reserved for a whole batch, whatever it needs then.
 AT_ONCE: Final = 50_000
 
@@ -73,11 +76,18 @@ class Recommender:
         tables: dict[str, Any] = memory.arrays
         self._state = State(**{name: type(columns)(*map(frozen, columns)) for name, columns in tables.items()})
         self._turn = threading.Lock()
+        self._told = 0
+        """Control events so far: they take offsets as events do."""
 
     @property
     def events(self) -> int:
         """Events learned so far."""
         return self._model.events
+
+    @property
+    def refused(self) -> int:
+        """Events refused so far: they named a user or an item beyond a cap, or not met often enough. See `options`."""
+        return self._model.refused
 
     def learn(
         self,
@@ -109,12 +119,57 @@ class Recommender:
         memory = self._model.memory
         if not memory.counts[Axis.PARTITION]:
             memory.add_rows(Axis.PARTITION, np.zeros(1, np.uint64))
-        offsets = np.arange(self.events, self.events + n, dtype=np.int64)
+        first = self.events + self.refused + self._told
+        offsets = np.arange(first, first + n, dtype=np.int64)
         partitions = np.zeros(n, np.int32)
         for start in range(0, n, AT_ONCE):
             part = slice(start, start + AT_ONCE)
             columns = users[part], items[part], names[part], numbers[part], times[part], partitions[part], offsets[part]
             self._model.learn(*columns)
+
+    def describe_item(self, item: str, categories: Sequence[str] = (), hidden: bool = False) -> None:
+        """Say what an item is, instead of what was said before. Without events of its own it starts from what is known of
+        others of its categories, and is recommended; `hidden` keeps it off all lists.
+
+        Raises ValueError, also where the model does not learn from attributes: `Recommender(..., attributes=4096)` does.
+        """
+        self._tell("item", item, Attributes(self._categories(categories), None, hidden))
+
+    def describe_user(self, user: str, categories: Sequence[str] = ()) -> None:
+        """The same of a user, who has segments perhaps."""
+        self._tell("user", user, Attributes(self._categories(categories)))
+
+    def _categories(self, categories: Sequence[str]) -> tuple[str, ...]:
+        if not self.options.attributes:
+            raise ValueError("this model does not learn from attributes: Recommender(..., attributes=4096) makes one that does")
+        names = tuple(dict.fromkeys(_texts("categories", categories)))
+        for name in names:
+            _require_id(name)
+        if len(names) > MOST_CATEGORIES:
+            raise ValueError(f"{len(names)} categories are more than the {MOST_CATEGORIES} that one may have")
+        return names
+
+    def _tell(self, kind: str, name: str, attributes: Attributes) -> None:
+        _require_id(name)
+        with self._turn:
+            self._model.tell([Control(kind, name, attributes, 0, self.events + self.refused + self._told, -1, 0)])
+            self._told += 1
+
+    def forget_user(self, user: str) -> bool:
+        """Forget a user: the row, the id, and all that leads to it. False where nobody of that id is known.
+
+        What is learned of that id later begins anew. Snapshots that were saved before still hold the user.
+        """
+        return self._forget(Axis.USER, user)
+
+    def delete_item(self, item: str) -> bool:
+        """The same of an item: it is recommended no more, and no history, list or neighbour names it."""
+        return self._forget(Axis.ITEM, item)
+
+    def _forget(self, axis: Axis, name: str) -> bool:
+        _require_id(name)
+        with self._turn:
+            return self._model.forget_ids(axis, [name]) > 0
 
     def recommend(self, user: str, k: int = 10, exclude_seen: bool = True) -> list[Recommendation]:
         """The k best items for a user, the best first. Who is not known yet gets popular ones, and their sources say so.
@@ -162,8 +217,9 @@ class Recommender:
             TemporaryDirectory(dir=path.parent if path.parent.is_dir() else None) as folder,
             Store.open(StoreOptions(path=folder)) as store,
         ):
-            position = [Position("recommender", 0, self.events, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
-            meta = msgspec.structs.replace(meta, events=self.events, positions=position)
+            following = self.events + self.refused + self._told
+            position = [Position(OWN_LOG, 0, following, NO_LOG)] * int(model.memory.counts[Axis.PARTITION] > 0)
+            meta = msgspec.structs.replace(meta, events=self.events, refused=self.refused, positions=position)
             store.commit(Copier(model.memory, model.users, model.items).take(), meta)
             snapshots.create(store, path)
 
@@ -176,6 +232,9 @@ class Recommender:
                 raise StoreError(f"{path} holds no model")
             recommender = cls(**meta.choices)
             recover(store, recommender._model.memory, recommender._model.users, recommender._model.items)
+            recommender._model.refused = meta.refused
+            if [position.topic for position in meta.positions] == [OWN_LOG]:
+                recommender._told = meta.positions[0].next - meta.events - meta.refused
         return recommender
 
     def _view(self) -> View:
@@ -184,6 +243,7 @@ class Recommender:
         header = Header(
             status="learning",
             counts=memory.counts.tolist(),
+            vacant=memory.vacancies,
             user_level=users.level,
             item_level=items.level,
         )

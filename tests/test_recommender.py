@@ -9,6 +9,7 @@ import pytest
 
 from streammf import Recommender
 from streammf.errors import ConfigurationError, StoreError
+from tests.state.test_admission import Rule
 from tests.trainer.sources import clicks
 
 EVENTS = clicks(2_000)
@@ -27,6 +28,22 @@ def test_how_events_are_cut_into_calls_does_not_matter() -> None:
     whole = taught()
     for cut in (1, 7, 1_000):
         assert taught(cut).recommend(USERS[0], k=20) == whole.recommend(USERS[0], k=20)
+
+
+def test_events_that_bring_too_many_or_too_new_ids_are_refused_and_counted(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"factors": 8, "history": 8, "most_users": 12, "most_items": 20, "admit_after": 2}
+    refused = sum(not kept for kept in Rule(12, 20, 2).kept(list(zip(USERS, ITEMS, strict=True))))
+    whole, saved = Recommender(**options), Recommender(**options)
+    whole.learn(USERS, ITEMS, timestamps=TIMES)
+    for first, last in ((0, 1), (1, 8), (8, 40)):
+        saved.learn(USERS[first:last], ITEMS[first:last], timestamps=TIMES[first:last])
+    saved.save(tmp_path / "snapshot")
+    opened = Recommender.open(tmp_path / "snapshot")
+    opened.learn(USERS[40:], ITEMS[40:], timestamps=TIMES[40:])
+    assert 0 < refused == whole.refused == opened.refused
+    assert whole.events == opened.events == len(EVENTS) - refused
+    assert opened.recommend(USERS[0], k=20) == whole.recommend(USERS[0], k=20)
+    assert len(whole.recommend("nobody", k=100)) == 20
 
 
 def test_seen_items_are_left_out_unless_asked_for() -> None:
@@ -176,3 +193,69 @@ def test_it_says_how_good_it_is_beside_popularity() -> None:
     assert found.serving == found.model == "factors + popularity"
     assert 0 < found.measures["recent"]["popularity"]["recall@10"] < 1
     assert set(found.leads) == {"popularity"}
+
+
+def described(**options: Any) -> Recommender:
+    """A shop of two kinds of people: those of even numbers choose even items. One item of each kind nobody chose yet."""
+    recommender = Recommender(factors=4, history=4, recent=100, attributes=64, measure_every=0, **options)
+    for n in range(10):
+        recommender.describe_item(f"i{n}", ["even" if n % 2 == 0 else "odd"])
+        recommender.describe_user(f"u{n}", ["of even" if n % 2 == 0 else "of odd"])
+    chance = np.random.default_rng(2)
+    for n in range(300):
+        user, item = n % 10, 2 * int(chance.integers(0, 4)) + n % 2
+        rating = [5.0 if item % 2 == 0 else 2.0] if "objective" in options else None
+        recommender.learn([f"u{user}"], [f"i{item}"], rating)
+    return recommender
+
+
+ALL_WAYS: list[dict[str, Any]] = [{}, {"blend": False}, {"objective": "rating"}, {"objective": "rating", "stack": False}]
+
+
+@pytest.mark.parametrize("options", ALL_WAYS)
+def test_an_item_that_nobody_chose_is_recommended_as_its_categories_are(options: dict[str, Any]) -> None:
+    listed = [one.item for one in described(**options).recommend("u0", k=20)]
+    assert {"i8", "i9"} <= set(listed)
+    assert listed.index("i8") < listed.index("i9")
+
+
+@pytest.mark.parametrize("options", ALL_WAYS)
+def test_somebody_new_of_a_segment_starts_from_what_it_chooses(options: dict[str, Any]) -> None:
+    recommender = described(**options)
+    recommender.describe_user("new", ["of even"])
+    first = [one.item for one in recommender.recommend("new", k=3)]
+    assert {int(item[1:]) % 2 for item in first} == {0}
+
+
+@pytest.mark.parametrize("options", ALL_WAYS)
+def test_what_is_hidden_is_on_no_list_until_it_is_shown_again(options: dict[str, Any]) -> None:
+    recommender = described(**options)
+    everything = {one.item for one in recommender.recommend("nobody", k=20)}
+    recommender.describe_item("i2", ["even"], hidden=True)
+    for user in ("u1", "nobody"):
+        assert "i2" not in {one.item for one in recommender.recommend(user, k=20, exclude_seen=False)}
+    recommender.describe_item("i2", ["even"])
+    assert {one.item for one in recommender.recommend("nobody", k=20)} == everything
+
+
+def test_what_was_said_is_in_the_snapshot(tmp_path: Path) -> None:
+    recommender = described()
+    recommender.describe_item("i2", ["even"], hidden=True)
+    recommender.save(tmp_path / "snapshot")
+    again = Recommender.open(tmp_path / "snapshot")
+    for one in (recommender, again):
+        one.describe_item("i11", ["odd"])
+        one.learn(["u1", "u2"], ["i11", "i12"])
+    assert again.recommend("u1", k=20) == recommender.recommend("u1", k=20)
+
+
+def test_what_is_wrong_with_a_description_is_told() -> None:
+    with pytest.raises(ValueError, match="attributes=4096"):
+        Recommender(factors=4, attributes=0).describe_item("i", ["a"])
+    recommender = Recommender(factors=4, attributes=64)
+    wrong: list[Any] = [["a\0"], [""], [5], "text", [str(n) for n in range(33)]]
+    for categories in wrong:
+        with pytest.raises(ValueError, match=r"id|str|categories"):
+            recommender.describe_user("u", categories)
+    with pytest.raises(ValueError, match="ids are str"):
+        recommender.describe_item("", ["a"])

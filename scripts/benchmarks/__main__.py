@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import evaluating, freshness, growth, ingest, quality, query, recovery
+from scripts.benchmarks import cold, evaluating, freshness, growth, ingest, quality, query, recovery
 from scripts.benchmarks.report import Report
 from streammf.errors import ConfigurationError, StreamMFError
 
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="scripts/bench", description="StreamMF beside what would be used instead.")
     names = made.add_subparsers(dest="name", required=True)
     modules = {"ingest": ingest, "freshness": freshness, "query": query, "growth": growth, "quality": quality}
-    modules |= {"evaluate": evaluating, "recovery": recovery}
+    modules |= {"evaluate": evaluating, "recovery": recovery, "cold": cold}
     for name, module in modules.items():
         summary = (module.__doc__ or "").strip()
         one = names.add_parser(name, help=" ".join(summary.split("\n\n")[0].split()), description=summary)
@@ -37,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
     trying.add_argument("--runs", type=int, default=3, help="times that everything is measured (default: %(default)s)")
     trying.add_argument(
         "--data", type=Path, default=data and Path(data), help="folder of the logs (default: STREAMMF_TEST_DATA)"
+    )
+    starting = names.choices["cold"]
+    starting.add_argument("--events", type=int, default=cold.EVENTS, help="of the made-up shop (default: %(default)s)")
+    starting.add_argument(
+        "--data", type=Path, default=data and Path(data), help="folder of MovieLens (default: STREAMMF_TEST_DATA)"
     )
     fresh.add_argument("--rate", type=int, default=20_000, help="events a second (default: %(default)s)")
     fresh.add_argument("--queries", type=int, default=100, help="queries a second (default: %(default)s)")
@@ -66,6 +71,8 @@ def report(given: argparse.Namespace, command: str) -> Report:
     match given.name:
         case "ingest":
             found = ingest.run(command, given.events, given.runs, given.data)
+        case "cold":
+            found = cold.run(command, given.data, given.events)
         case "query":
             found = query.run(command, query.Size(runs=given.runs, seconds=given.seconds))
         case "growth":

@@ -36,6 +36,7 @@ from streammf.state.header import Header
 from streammf.state.live import LiveWriter
 from streammf.state.memory import Memory
 from streammf.state.meta import Meta, Position, first_meta
+from streammf.state.model import Model
 from streammf.state.options import Limits, StoreOptions
 from streammf.state.recovery import recover
 from streammf.state.store import Store
@@ -53,6 +54,8 @@ SEEN: Final = 8
 #: Events by which the rows that one touches are counted.
 COUNTED: Final = 50
 PAGE: Final = 512
+#: Users, and items, that are forgotten.
+FORGOTTEN: Final = 5
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,8 @@ class Grown(msgspec.Struct, kw_only=True):
     loads: dict[str, Load] = {}
     register_us: float = 0.0
     """An id of a user, its row included."""
+    forget_ms: dict[str, list[float]] = {}
+    """Forgetting one user, or one item, each by itself."""
     live_bytes: dict[str, int] = {}
     """Backed by memory, by file."""
     store_bytes: int = 0
@@ -142,6 +147,9 @@ def grow(job: Job) -> Grown:
         live.publish(Header(status="learning", events=learn.offset))
         folders = [entry for entry in Path(job.live).iterdir() if entry.is_dir() and not entry.is_symlink()]
         found.live_bytes = {f.name: f.stat().st_blocks * PAGE for folder in folders for f in folder.iterdir()}
+        found.forget_ms = {
+            axis.name.lower(): forget(live, options, axis, np.random.default_rng(5)) for axis in (Axis.USER, Axis.ITEM)
+        }
         found.store_bytes = (Path(job.store) / "data.mdb").stat().st_blocks * PAGE
     return found
 
@@ -179,6 +187,16 @@ def add_rows(live: LiveWriter, axis: Axis, first: int, last: int) -> float:
     _, keys = (live.users if axis == Axis.USER else live.items).register(ids)
     live.memory.add_rows(axis, keys)
     return time.perf_counter() - began
+
+
+def forget(live: LiveWriter, options: LearningOptions, axis: Axis, chance: np.random.Generator) -> list[float]:
+    """Forget some users or items, one at a time; ms each."""
+    model, took = Model(options, live.memory, live.users, live.items), []
+    for row in chance.integers(0, int(live.memory.counts[axis]), FORGOTTEN):
+        began = time.thread_time()
+        model.forget(axis, np.array([row], np.int32))
+        took.append(1000 * (time.thread_time() - began))
+    return took
 
 
 def age(memory: Memory, options: LearningOptions, axis: Axis, first: int, chance: np.random.Generator) -> None:

@@ -103,6 +103,8 @@ def present(report: Report, name: str, grown: Grown) -> None:
         report.add(f"{begins}: commit", load.commit_s, "s")
         report.add(f"{begins}: rows committed", [n / 2**20 for n in load.commit_bytes], "MiB")
     report.add(f"{name}: a new user's id and row", [grown.register_us], "µs")
+    for axis, times in grown.forget_ms.items():
+        report.add(f"{name}: forgetting one {axis}", times, "ms")
     report.add(f"{name}: live memory", [sum(grown.live_bytes.values()) / 2**20], "MiB")
     report.add(f"{name}: store", [grown.store_bytes / 2**20], "MiB")
     report.add(f"{name}: start until it learns", [grown.start_s], "s")

@@ -94,7 +94,7 @@ def _read_twice(source: Source) -> str:
 def _values(source: Source) -> Iterator[bytes | None]:
     while (batch := source.poll(3, 0)) is not None:
         columns = codec.decode(batch, source.partitions, TYPES)
-        assert len(columns.users) + len(columns.rejected) == len(batch.values)
+        assert len(columns.users) + len(columns.controls) + len(columns.rejected) == len(batch.values)
         yield from batch.values
 
 

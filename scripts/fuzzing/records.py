@@ -29,6 +29,9 @@ GOOD: Final = (
     '{"user":"ü\\u00e9","item":"商品","value":-0.25,"ts":1,"other":{"a":[1,null,true]}}'.encode(),
     b'{"user":"u","item":"i","ts":1700000000,"value":1e2}',
     b'{"type":"forget_user","user":"u"}',
+    b'{"type":"delete_item","item":"i","ts":1700000000000}',
+    b'{"type":"item","item":"i","categories":["a","b"],"title":"t","hidden":true}',
+    b'{"type":"user","user":"u","segment":"a"}',
     bytes(msgpack.packb({"user": "u", "item": "i", "ts": 1_700_000_000_000_000, "value": 3, "id": "x"})),
     BETWEEN.join((PLAIN, b"nonsense", b"", PLAIN)),
 )
@@ -54,7 +57,7 @@ def feed(data: bytes) -> str:
     found: Counter[str] = Counter()
     for number in range(4):
         columns = _agreed(values, RANGES[number % 2], convert_times=number >= 2)
-        assert len(columns.users) + len(columns.rejected) == len(values), "records went astray"
+        assert len(columns.users) + len(columns.controls) + len(columns.rejected) == len(values), "records went astray"
         _bounded(columns)
         found.update(record.reason for record in columns.rejected)
     return min(found) if found else "events"
@@ -76,6 +79,7 @@ def _agreed(values: list[bytes], value_range: tuple[float, float], *, convert_ti
     assert [TYPES[kind] for kind in ours.kinds.tolist()] == theirs.types, "types differ"
     assert _columns(ours) == _columns(theirs), "columns differ"
     assert ours.rejected == theirs.rejected, "rejections differ"
+    assert ours.controls == theirs.controls, "control events differ"
     assert ours.units == theirs.units, "units differ"
     return theirs
 

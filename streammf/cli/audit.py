@@ -47,6 +47,7 @@ def command(
         click.echo(f"{found.events:,} events learned again in {found.runs or 1:,} runs: the same, {found.stored}")
     if not found.same:
         raise StoreError(
-            f"the log gives {found.again:,} events and {found.learned}, the store holds {found.events:,} and {found.stored}: "
+            f"the log gives {found.again:,} events (and {found.refused_again:,} refused) and {found.learned}, "
+            f"the store holds {found.events:,} ({found.refused:,}) and {found.stored}: "
             "events were lost or learned twice, or learning options were changed meanwhile"
         )

@@ -139,6 +139,8 @@ def _tell(done: Replayed, target: str, as_json: bool) -> None:
         rate = done.written / max(done.seconds, 1e-9)
         did = "written" if done.last_offsets or not done.written else "handed over, not all of them written,"
         click.echo(f"{done.written:,} events {did} to the {target} in {done.seconds:.1f} s ({rate:,.0f} a second)")
+        if done.controls:
+            click.echo(f"{done.controls:,} control events written with them")
         if done.left_out:
             click.echo(f"{done.left_out:,} outside the chosen time")
 
@@ -146,7 +148,7 @@ def _tell(done: Replayed, target: str, as_json: bool) -> None:
 def _check(log: Path, done: Replayed) -> None:
     """A file without a single event is an error whatever its form; so are lines that are none."""
     first = f"; the first line that is none: {done.why_unreadable}" if done.unreadable else ""
-    if not done.written + done.left_out:
+    if not done.written + done.left_out + done.controls:
         raise SourceError(f"there is no event in the file {log}{first}")
     if done.unreadable:
         said = f"{done.unreadable:,} of {done.written + done.left_out + done.unreadable:,} were no events and left out"

@@ -1,4 +1,4 @@
-"""`streammf snapshot`: copies of the store, and its digest. Works beside a running trainer, except for `restore`.
+"""`streammf snapshot`: copies of the store, and its digest. Works beside a running trainer, but for `restore` and `compact`.
 
 Rules of this file:
 1. A snapshot is named by its folder, its URL, its name in store.snapshots, or `latest`: the newest good one there.
@@ -36,12 +36,13 @@ Examples:
   streammf snapshot verify --against-source
   streammf snapshot diff backups/monday
   streammf snapshot restore latest --overwrite
-  streammf snapshot digest"""
+  streammf snapshot digest
+  streammf snapshot compact"""
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Copy, check, restore, compare or fingerprint the store.
+    """Copy, check, restore, compare, fingerprint or compact the store.
 
     SNAPSHOT: a folder, a URL, a name in store.snapshots, or `latest`.
     """
@@ -110,7 +111,9 @@ def restore(snapshot: str, overwrite: bool, accept_data_loss: bool, store: str |
         else:
             refused(shelf.manifest(name))
         folder = open_parts.enter_context(shelf.fetched(name))
-        manifest = snapshots.restore(folder, Path(options.path), overwrite=overwrite, learning=learning)
+        manifest = snapshots.restore(
+            folder, Path(options.path), overwrite=overwrite, learning=learning, allow_network=options.allow_network
+        )
     said = f"{options.path}: {manifest.events:,} events restored from {shelf.path(name)}"
     _say(as_json, options.path, manifest, said)
 
@@ -254,6 +257,24 @@ def digest(path: str | None, side: Literal["all", "items", "users"], store: str 
     options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
     with _opened(path or options.path, options.snapshots) as opened:
         click.echo(digest_of(opened, side))
+
+
+@command.command()
+@store_flag
+@config_flag
+@json_flag
+def compact(store: str | None, file: str | None, as_json: bool) -> None:
+    """Write the store anew, so that its file holds nothing of what was forgotten or dropped. The trainer must be stopped.
+
+    Snapshots that are kept stay as they are: delete those that were taken before something was forgotten.
+    """
+    from streammf.state import compaction  # noqa: PLC0415 - loads LMDB
+    from streammf.state.options import StoreOptions  # noqa: PLC0415 - loads numba and LMDB
+
+    options = load(file, flags=settings("store", {"path": ("--store", store)})).of(StoreOptions)
+    before, after = compaction.compact(Path(options.path), allow_network=options.allow_network)
+    said = {"path": options.path, "before": before, "after": after}
+    click.echo(msgspec.json.encode(said).decode() if as_json else f"{options.path}: {before:,} bytes before, {after:,} now")
 
 
 @command.command("list")

@@ -25,6 +25,7 @@ from streammf.cli.printable import printable
 from streammf.errors import RequestError, StreamMFError
 from streammf.evaluation.replay import appendable
 from streammf.events.codec import decode, encode_json
+from streammf.events.controls import NAMES
 from streammf.events.event import MOST_ID_BYTES, Event
 from streammf.events.records import PlainRecords
 from streammf.events.segment import MOST_RECORD_BYTES
@@ -45,6 +46,8 @@ EXAMPLES: Final = """\b
 Examples:
   streammf track --user ann --item film-0042
   streammf track --user ann --item film-0042 --type rating --value 4.5 --json
+  streammf track --type item --item film-0042 --category drama --category war
+  streammf track --type forget_user --user ann
   streammf track < events.jsonl
   tail -f clicks.jsonl | streammf track --source kafka --topic events
 
@@ -68,6 +71,8 @@ class Tracked(msgspec.Struct):
 @click.option("--type", "kind", default="click", show_default=True, help="What it was.")
 @click.option("--value", type=float, default=1.0, show_default=True, help="How much: a rating, say.")
 @click.option("--ts", type=int, help="When, ms since the epoch. Default: now.")
+@click.option("--category", "categories", multiple=True, help="Types item and user: what it belongs to. May be repeated.")
+@click.option("--hidden", is_flag=True, help="Type item: keep it out of answers.")
 @source_flags
 @config_flag
 @json_flag
@@ -77,6 +82,8 @@ def command(
     kind: str,
     value: float,
     ts: int | None,
+    categories: tuple[str, ...],
+    hidden: bool,
     source: str | None,
     path: str | None,
     bootstrap: str | None,
@@ -84,15 +91,21 @@ def command(
     file: str | None,
     as_json: bool,
 ) -> None:
-    """Write one event, or each line of stdin (JSON: user, item, and if you like type, value, ts, id)."""
-    if (user is None) != (item is None):
+    """Write one event, or each line of stdin (JSON: user, item, and if you like type, value, ts, id).
+
+    Types item and user say what one of them is: --item or --user alone, and --category. Types delete_item and forget_user
+    ask to forget one.
+    """
+    given = _control(user, item, kind, ts, categories, hidden)
+    if given is None and (user is None) != (item is None):
         raise click.UsageError("an event needs both --user and --item; without them events are read from stdin")
     if not math.isfinite(value):
         raise click.UsageError(f"--value is a number, not {value}")
     configuration = load(file, flags=source_settings(source, path, bootstrap, topics))
     types = frozenset(configuration.of(LearningOptions).types)
-    if user is not None and item is not None:
+    if given is None and user is not None and item is not None:
         given = encode_json(Event(user=user, item=item, type=kind, value=value, ts=ts))
+    if given is not None:
         batches: Iterator[Numbered] = iter([[(1, given)]])
     elif sys.stdin.isatty():
         raise click.UsageError("give --user and --item, or events on stdin, one a line")
@@ -101,7 +114,7 @@ def command(
     tracked = Tracked()
     try:
         with closing(open_sink(configuration)) as sink:
-            write(batches, sink, types, tracked, "line" if user is None else "event")
+            write(batches, sink, types, tracked, "line" if given is None else "event")
     except (StreamMFError, KeyboardInterrupt):
         if tracked.written:
             _tell(tracked, named(configuration), as_json)
@@ -112,6 +125,22 @@ def command(
         raise RequestError(
             "malformed", f"{tracked.refused:,} of {of:,} were no events and left out; the first: {tracked.why_refused}"
         )
+
+
+def _control(
+    user: str | None, item: str | None, kind: str, ts: int | None, categories: tuple[str, ...], hidden: bool
+) -> bytes | None:
+    """The control event that the flags say; None: they say none."""
+    if (categories or hidden) and kind not in {"item", "user"}:
+        raise click.UsageError("--category and --hidden are for --type item or user")
+    if kind not in NAMES:
+        return None
+    named = NAMES[kind]
+    name, other = (item, user) if named == "item" else (user, item)
+    if name is None or other is not None or (hidden and kind == "user"):
+        raise click.UsageError(f"--type {kind} is about one {named}: --{named}, and nothing that is not its own")
+    said = {"type": kind, named: name, "categories": categories, "hidden": hidden, "ts": ts}
+    return msgspec.json.encode({field: value for field, value in said.items() if value not in (None, False, ())})
 
 
 def write(batches: Iterator[Numbered], sink: Sink, types: frozenset[str], tracked: Tracked, place: str = "line") -> None:
@@ -128,10 +157,10 @@ def write(batches: Iterator[Numbered], sink: Sink, types: frozenset[str], tracke
             click.echo(said, err=True)
             tracked.why_refused = tracked.why_refused or said
         tracked.refused += len(refused)
-        for key, value, moment in appendable(records, columns):
-            sink.append(key, value, moment)
+        for one in appendable(records, columns):
+            sink.append(one.key, one.value, one.time)
         tracked.offsets = [(*partition, offset) for partition, offset in sink.flush().items()]
-        tracked.written += len(columns.users)
+        tracked.written += len(columns.users) + len(columns.controls)
 
 
 def _tell(tracked: Tracked, target: str, as_json: bool) -> None:

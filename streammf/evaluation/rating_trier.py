@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from streammf.evaluation.earlier import earlier_counts, earlier_sums
 from streammf.evaluation.triers import Found, empty_memory
 from streammf.evaluation.whole_log import WholeLog
+from streammf.events.event import Control
 from streammf.learning import answers
 from streammf.learning.arguments import Batch, frozen
 from streammf.learning.measures import foretell_ratings
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Array, Axis, State
 from streammf.learning.trial import LISTED
+from streammf.state.describing import describe
 from streammf.state.memory import Memory
 
 METHODS: Final = ("served", "biases", "item's mean", "mean of all")
@@ -56,6 +58,11 @@ class RatingTrier:
                 score[chosen, column] = self._predicted(column, batch, chosen)
         listed_at, listed = self._lists(batch)
         return Found(score, listed_at, listed)
+
+    def tell(self, control: Control, row: int) -> None:
+        """See Trier."""
+        for options, memory in self._models:
+            describe(memory, options, control, row)
 
     def again(self, batch: Batch) -> NDArray[np.float64]:
         """See triers.Trier."""

@@ -3,14 +3,15 @@
 Rules of this file:
 1. Event time goes along: the record's timestamp is the event's. The key is the user, whose order partitions keep then.
 2. An event is passed on as it is, byte for byte; what cannot be read as one is counted and left out, never repaired.
-3. It neither opens nor closes anything, and what it says it wrote is durable: the sink was flushed. Without
+3. Control events are passed on in their places, whatever the plan: it chooses among events.
+4. It neither opens nor closes anything, and what it says it wrote is durable: the sink was flushed. Without
    offsets of the sink it was the sink that failed, and nobody knows how much of what it was given is there.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,17 @@ _PATIENCE: Final = 0.2
 _AHEAD: Final = 0.01
 #: Seconds; a longer pause is slept in pieces, so that progress is told meanwhile.
 _LONGEST_SLEEP: Final = 0.5
+
+
+class Appendable(NamedTuple):
+    """What is written to a log: an event or a control event."""
+
+    key: bytes
+    """Whom or what it is about."""
+    value: bytes
+    time: int
+    """ms since the epoch; of a control event that names none, now."""
+    is_control: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,8 @@ class Replayed:
     written: int = 0
     left_out: int = 0
     """Events outside the chosen time."""
+    controls: int = 0
+    """Control events written beside them, whatever their time."""
     unreadable: int = 0
     first_unreadable: int | None = None
     """Offset of the first record that was none."""
@@ -89,9 +103,13 @@ def replay(
         progress(done)
 
     try:
-        for key, value, moment in _events(source, types, done, tell):
+        for key, value, moment, is_control in _events(source, types, done, tell):
             if done.written == plan.limit:
                 break
+            if is_control:
+                sink.append(key, value, moment)
+                done.controls += 1
+                continue
             if not plan.chooses(moment):
                 done.left_out += 1
                 continue
@@ -109,18 +127,21 @@ def replay(
     return done
 
 
-def appendable(records: Records, columns: Columns) -> Iterator[tuple[bytes, bytes, int]]:
-    """Key, value and time of every event of a batch of one partition, its value as it came."""
-    rows = np.searchsorted(records.offsets, columns.offsets).tolist()
-    for row, user, moment in zip(rows, columns.users, columns.times.tolist(), strict=True):
+def appendable(records: Records, columns: Columns) -> Iterator[Appendable]:
+    """Every event and every control event of a batch of one partition, in order, their values as they came."""
+    told = int(time.time() * 1000)
+    named = [*zip(columns.offsets.tolist(), columns.users, columns.times.tolist(), strict=True)]
+    for control in reversed(columns.controls):
+        named.insert(control.before, (control.offset, control.id, control.time if control.time >= 0 else told))
+    rows = np.searchsorted(records.offsets, [offset for offset, _, _ in named]).tolist()
+    controls = {control.offset for control in columns.controls}
+    for row, (offset, key, moment) in zip(rows, named, strict=True):
         value = records.values[row]
-        assert value is not None  # a null value was rejected
-        yield user.encode(), value, moment
+        assert value is not None  # neither files nor lines have null values
+        yield Appendable(key.encode(), value, moment, offset in controls)
 
 
-def _events(
-    source: Source, types: Collection[str], done: Replayed, tell: Callable[[], None]
-) -> Iterator[tuple[bytes, bytes, int]]:
+def _events(source: Source, types: Collection[str], done: Replayed, tell: Callable[[], None]) -> Iterator[Appendable]:
     """The same for the log to its end."""
     while (records := source.poll(BATCH, _PATIENCE)) is not None:
         columns = decode(records, source.partitions, types)

@@ -8,15 +8,17 @@ Rules of this file:
 """
 
 import time
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.evaluation.triers import MOST, Found, Trier, trier
-from streammf.evaluation.whole_log import WholeLog
+from streammf.evaluation.whole_log import Told, WholeLog
 from streammf.learning.arguments import Batch
 from streammf.learning.options import LearningOptions
 from streammf.learning.trial import SKIP, TRY
@@ -101,10 +103,14 @@ def run(log: WholeLog, options: LearningOptions, plan: Plan, progress: Callable[
         sample[split:][~_first_of_pair(log, split)] = SKIP
     model = trier(log, options)
     whole = log.batch(options)
+    told = _told(log, options)
+    edges = sorted({split, *told})
     kept = _Kept(-(-end // MOST))
     began = time.perf_counter()
     for first in range(0, end, MOST):
-        for start, stop in _parts(first, min(first + MOST, end), split):
+        for start, stop in _parts(first, min(first + MOST, end), edges):
+            for one in told.get(start, []):
+                model.tell(one.control, one.row)
             batch, flags = _cut(whole, start, stop), sample[start:stop]
             kept.take(start, flags, model(batch, flags, learn=start < split))
             if start < split and not plan.learn_only and plan.part is None:
@@ -121,9 +127,17 @@ def _first_of_pair(log: WholeLog, split: int) -> NDArray[np.bool_]:
     return first
 
 
-def _parts(first: int, last: int, split: int) -> list[tuple[int, int]]:
-    """first..last - 1, in two where the split stands inside."""
-    return [(first, split), (split, last)] if first < split < last else [(first, last)]
+def _told(log: WholeLog, options: LearningOptions) -> dict[int, list[Told]]:
+    """What is said of items and users, by how many events stand before it. Nothing where attributes are not learned from."""
+    told: dict[int, list[Told]] = {}
+    for one in log.told if options.attributes else []:
+        told.setdefault(one.place, []).append(one)
+    return told
+
+
+def _parts(first: int, last: int, edges: Sequence[int]) -> list[tuple[int, int]]:
+    """first..last - 1, in parts that begin at the edges, ascending, that stand inside."""
+    return [*pairwise((first, *edges[bisect_right(edges, first) : bisect_left(edges, last)], last))]
 
 
 def _cut(whole: Batch, first: int, last: int) -> Batch:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.evaluation.whole_log import WholeLog
+from streammf.events.event import Control
 from streammf.learning.arguments import Batch
 from streammf.learning.compiling import Part, ready
 from streammf.learning.conjugate import bench
@@ -24,6 +25,7 @@ from streammf.learning.rates import rates
 from streammf.learning.room import room, spaced
 from streammf.learning.tables import FEATURES, Axis
 from streammf.learning.trial import AGAIN, LISTED, trials
+from streammf.state.describing import describe
 from streammf.state.memory import Memory
 from streammf.state.options import Limits
 
@@ -50,6 +52,10 @@ class Trier(Protocol):
 
     def __call__(self, batch: Batch, sample: NDArray[np.uint8], *, learn: bool) -> Found:
         """Try and learn; sample: (n,), of trial.SKIP, TRY."""
+        ...
+
+    def tell(self, control: Control, row: int) -> None:
+        """Learn what a log says of an item or a user."""
         ...
 
     def again(self, batch: Batch) -> NDArray[np.float64]:
@@ -97,6 +103,7 @@ class PlainTrier:
         self.methods: tuple[str, ...] = METHODS
         self._kernel = try_plain
         self._memory = empty_memory(log, options)
+        self._options = options
         self._rates, self._room = rates(options), room(options.dimensions)
         self._trials = trials(len(METHODS), log.items.count, MOST)
 
@@ -108,6 +115,10 @@ class PlainTrier:
             memory.state, memory.marks, memory.counts, batch, self._rates, self._room, sample, int(learn), self._trials
         )
         return _found(self._trials.rank[:n], self._trials.listed[:n])
+
+    def tell(self, control: Control, row: int) -> None:
+        """See Trier."""
+        describe(self._memory, self._options, control, row)
 
     def again(self, batch: Batch) -> NDArray[np.float64]:
         """See Trier."""
@@ -123,6 +134,7 @@ class BlendTrier:
         self.methods: tuple[str, ...] = METHODS
         self._kernel = try_blend
         self._memory = empty_memory(log, options)
+        self._options = options
         dimensions = options.dimensions
         self._rates, self._room = rates(options), room(dimensions)
         self._desk, self._bench, self._feature = desk(dimensions), bench(dimensions), spaced(FEATURES, "f4")
@@ -137,6 +149,10 @@ class BlendTrier:
             self._feature, sample, int(learn), self._trials,
         )  # fmt: skip
         return _found(self._trials.rank[:n], self._trials.listed[:n])
+
+    def tell(self, control: Control, row: int) -> None:
+        """See Trier."""
+        describe(self._memory, self._options, control, row)
 
     def again(self, batch: Batch) -> NDArray[np.float64]:
         """See Trier."""

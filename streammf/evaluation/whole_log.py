@@ -9,16 +9,16 @@ Rules of this file:
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import SourceError
 from streammf.events.codec import decode
-from streammf.events.event import Columns
+from streammf.events.event import Columns, Control
 from streammf.events.files import FileSource
 from streammf.events.log import LogSource
 from streammf.events.source import Source
@@ -33,6 +33,15 @@ from streammf.state.options import Limits
 BATCH: Final = 10_000
 #: Rows that ids may take here: no fewer than live memory would allow, so that no log is refused here alone.
 LIMITS: Final = Limits(100_000_000, 20_000_000)
+
+
+class Told(NamedTuple):
+    """A control event of a log, and what it is about."""
+
+    place: int
+    """How many events stand before it."""
+    control: Control
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class WholeLog:
     user_keys: Array
     """uint64, hashes of the ids, in row order: first values follow from them."""
     item_keys: Array
+    told: list[Told] = field(default_factory=list)
+    """What the log says of items and users, in order. Without a time of its own it stands at that of the events before it."""
 
     def __len__(self) -> int:
         return len(self.user)
@@ -65,7 +76,8 @@ class WholeLog:
     def first(self, events: int) -> "WholeLog":
         """The first so many events, with all ids."""
         columns = ("user", "item", "value", "kind", "time")
-        return replace(self, **{name: getattr(self, name)[:events] for name in columns})
+        told = [one for one in self.told if one.place <= events]
+        return replace(self, told=told, **{name: getattr(self, name)[:events] for name in columns})
 
     def weights(self, options: LearningOptions) -> NDArray[np.float32]:
         """What each event teaches with: the weight of its type, 0 where it is below what counts as positive."""
@@ -101,6 +113,8 @@ class _Reading:
         self.parts: list[tuple[Array, ...]] = []
         self.keys: list[tuple[Array, Array]] = []
         self.kinds: dict[str, int] = {}
+        self.told: list[tuple[int, Control, int]] = []
+        self.events = 0
         self.rejected = 0
         self.why = ""
 
@@ -115,6 +129,12 @@ class _Reading:
         places = [self.kinds.setdefault(kind, len(self.kinds)) for kind in columns.types]
         self.parts.append((user, item, columns.values, np.array(places, np.int16), columns.times))
         self.keys.append((new_users, new_items))
+        for control in columns.controls:
+            ids = self.users if control.kind == "user" else self.items
+            [row], new = ids.register([control.id])
+            self.told.append((self.events + control.before, control, int(row)))
+            self.keys.append((new, new[:0]) if control.kind == "user" else (new[:0], new))
+        self.events += len(user)
 
     def whole(self, name: str) -> WholeLog:
         """Everything, in the order of time."""
@@ -124,8 +144,20 @@ class _Reading:
         order = np.argsort(times, kind="stable")
         return WholeLog(
             name, self.users, self.items, user[order], item[order], value[order], kind[order], times[order],
-            list(self.kinds), late, self.rejected, self.why, user_keys, item_keys,
+            list(self.kinds), late, self.rejected, self.why, user_keys, item_keys, self._places(times, order),
         )  # fmt: skip
+
+    def _places(self, times: NDArray[np.int64], order: NDArray[np.intp]) -> list[Told]:
+        """The control events where they stand once the events are in the order of time."""
+        latest = np.maximum.accumulate(times)
+        in_turn = times[order]
+        found = []
+        for read, control, row in self.told:
+            time = control.time if control.time >= 0 else int(latest[read - 1]) if read else -1
+            first, last = np.searchsorted(in_turn, [time, time + 1]).tolist()
+            place = first + int(np.count_nonzero(order[first:last] < read))
+            found.append(Told(place, control._replace(time=time), row))
+        return sorted(found, key=lambda one: one.place)
 
 
 def read_whole(

@@ -1,7 +1,8 @@
 """From the bytes of a batch to columns of events, and from an event to bytes.
 
 Rules of this file:
-1. Whatever bytes come, `decode` returns: what is not an event becomes a `Rejected` with its reason, and stops nothing.
+1. Whatever bytes come, `decode` returns: what is neither an event nor a control event becomes a `Rejected` with its reason,
+   and stops nothing.
 2. A good batch costs one typed decode an event, and columns; everything else here is done once a batch.
 3. What the decoder cannot check while it decodes (bytes of an id, NUL, known types, times) is checked on whole columns.
 """
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streammf.events.controls import Wrong, control_of
 from streammf.events.event import (
     CONTROL_TYPES,
     EARLIEST,
@@ -22,6 +24,7 @@ from streammf.events.event import (
     MOST_VALUE,
     UNITS,
     Columns,
+    Control,
     Event,
     Rejected,
     unit_of,
@@ -56,6 +59,8 @@ _decode_msgpack_type: Final[Callable[[bytes], _Typed]] = msgspec.msgpack.Decoder
 
 #: Record's index -> (reason, detail).
 _Faults = dict[int, tuple[str, str]]
+#: Stands among the faults where a record is a control event: no event, and nothing wrong with it.
+_CONTROL: Final = ("", "")
 #: Stands where a record was rejected, so that columns keep one entry a record until the end.
 _NOTHING: Final = Event(user="-", item="-", ts=0)
 
@@ -80,6 +85,7 @@ def decode(
     users = [event.user for event in events]
     items = [event.item for event in events]
     kinds = [event.type for event in events]
+    controls = _controls(kinds, records, faults)
     _check_ids("user", users, faults)
     _check_ids("item", items, faults)
     _check_types(kinds, frozenset(types), faults)
@@ -99,6 +105,7 @@ def decode(
         units=units,
         ids=[event.id or "" for event in events] if with_ids else [],
     )
+    columns.controls = controls
     return _without(columns, records, partitions, faults) if faults else columns
 
 
@@ -140,12 +147,11 @@ def _decoder_of(value: bytes | None) -> Callable[[bytes], Event] | None:
 def _fault(value: bytes | None, failure: Exception) -> tuple[str, str]:
     """The reason and the detail for a value that no decoder takes for an event."""
     if value is None:
-        return "null", "a null value asks to forget the user of its key; this release does not act on it yet"
+        return "null", ""  # what is to be said of it, _controls says
     if _decoder_of(value) is None:
         return "malformed", "neither a JSON object nor a MessagePack map" if value else "the record is empty"
-    kind = _kind(value)
-    if kind in CONTROL_TYPES:
-        return "control", _control_detail(kind)
+    if _kind(value) in CONTROL_TYPES:
+        return "control", ""
     detail = str(failure)[:_MOST_DETAIL]
     if isinstance(failure, msgspec.ValidationError):
         if detail.startswith("Object missing required field"):
@@ -164,8 +170,19 @@ def _kind(value: bytes) -> str:
         return ""
 
 
-def _control_detail(kind: str) -> str:
-    return f"control events ({kind}) are not acted on by this release yet"
+def _controls(kinds: Sequence[str], records: Records, faults: _Faults) -> list[Control]:
+    """The control events of a batch: they are no faults any more, but what is wrong with one is."""
+    found = {i for i, (reason, _) in faults.items() if reason in {"control", "null"}}
+    if strange := set(kinds) & CONTROL_TYPES:
+        found |= {i for i, kind in enumerate(kinds) if kind in strange}
+    controls: list[Control] = []
+    for i in sorted(found):
+        try:
+            controls.append(control_of(records, i, json=_decoder_of(records.values[i]) is _decode_json))
+            faults[i] = _CONTROL
+        except Wrong as wrong:
+            faults[i] = wrong.reason, wrong.detail
+    return controls
 
 
 def _check_ids(name: str, ids: Sequence[str], faults: _Faults) -> None:
@@ -181,16 +198,12 @@ def _check_ids(name: str, ids: Sequence[str], faults: _Faults) -> None:
 
 
 def _check_types(kinds: Sequence[str], known: frozenset[str], faults: _Faults) -> None:
-    strange = set(kinds) - known | set(kinds) & CONTROL_TYPES
+    strange = set(kinds) - known
     if not strange:
         return
     allowed = ", ".join(sorted(known))[:_MOST_DETAIL]
     for i, kind in enumerate(kinds):
-        if kind not in strange:
-            continue
-        if kind in CONTROL_TYPES:
-            faults.setdefault(i, ("control", _control_detail(kind)))
-        else:
+        if kind in strange:
             shown = kind[:_MOST_DETAIL]
             faults.setdefault(i, ("unknown_type", f"type {shown!r} is not among learning.types ({allowed})"))
 
@@ -244,7 +257,7 @@ def _check_times(times: NDArray[np.int64], faults: _Faults, *, convert: bool) ->
 
 
 def _without(columns: Columns, records: Records, partitions: Sequence[Partition], faults: _Faults) -> Columns:
-    """The columns without the faulty records, which stand in `rejected` instead, in order."""
+    """The columns without the faulty records, which stand in `rejected` instead, in order, and without the control events."""
     good = np.ones(len(columns.users), np.bool_)
     good[list(faults)] = False
     kept = columns.only(good)
@@ -259,5 +272,6 @@ def _without(columns: Columns, records: Records, partitions: Sequence[Partition]
             timestamp=records.timestamp(i),
         )
         for i, (reason, detail) in sorted(faults.items())
+        if reason
     ]
     return kept

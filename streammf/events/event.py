@@ -3,12 +3,14 @@
 Rules of this file:
 1. An event is what DESIGN calls it: user, item, type, value, ts, id. Everything else that a producer adds is ignored.
 2. Nothing leaves here unchecked: ids are 1..255 bytes of UTF-8, values finite, timestamps in milliseconds and in range.
-3. A batch is columns, not objects: what follows is done once a batch, never once an event.
+3. A batch is columns, not objects: what follows is done once a batch, never once an event. Control events, which are few, are
+   objects beside them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,6 +36,9 @@ REASONS: Final = ("malformed", "missing", "id", "type", "value", "time", "unknow
 
 #: Types that change state other than by learning. They never count as clicks.
 CONTROL_TYPES: Final = frozenset({"forget_user", "delete_item", "item", "user"})
+
+#: Those after which an id is gone: what follows in the log may bring it anew.
+ERASING: Final = frozenset({"forget_user", "delete_item"})
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_ID_BYTES)]
 
@@ -75,6 +80,45 @@ class Rejected:
     timestamp: int
 
 
+class Attributes(NamedTuple):
+    """What a producer says of an item or of a user."""
+
+    categories: tuple[str, ...] = ()
+    """Each once, in the order given; of a user the segment first."""
+    title: str | None = None
+    hidden: bool = False
+    """Keep the item out of answers."""
+
+
+NO_ATTRIBUTES: Final = Attributes()
+
+
+class Control(NamedTuple):
+    """A record that changes state other than by learning."""
+
+    kind: str
+    """One of CONTROL_TYPES."""
+    id: str
+    """Of the user or the item that it is about."""
+    attributes: Attributes
+    """Of kinds `item` and `user`."""
+    partition: int
+    """Index into Source.partitions."""
+    offset: int
+    time: int
+    """ms since the epoch; -1: unknown."""
+    before: int
+    """How many events of the batch stand before it."""
+
+
+def moved(controls: Sequence[Control], kept: NDArray[np.bool_]) -> list[Control]:
+    """The same in a batch of whose events only those that `kept`, (n,), names are left."""
+    if not controls:
+        return []
+    before = np.concatenate(([0], np.cumsum(kept))).tolist()
+    return [control._replace(before=before[control.before]) for control in controls]
+
+
 @dataclass(slots=True)
 class Columns:
     """The events of one batch that passed every check, in order; all columns have the same length n."""
@@ -96,6 +140,8 @@ class Columns:
     """Events whose time was in another unit, converted or rejected: unit → number."""
     ids: list[str] = field(default_factory=list)
     """The events' own ids, empty where there is none: (n,) where they were asked for, else nothing."""
+    controls: list[Control] = field(default_factory=list)
+    """The control events among them, in order."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Columns":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -111,4 +157,5 @@ class Columns:
             rejected=self.rejected,
             units=self.units,
             ids=list(compress(self.ids, named)),
+            controls=moved(self.controls, kept),
         )

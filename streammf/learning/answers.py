@@ -2,13 +2,14 @@
 
 Rules of this file:
 1. A State of read-only views, and counts that were published before the views are read: rows beyond counts[Axis.ITEM] do
-   not exist, and an item that no event has reached yet is no candidate.
+   not exist, and an item that no event has reached yet is no candidate, unless it was described.
 2. "Now" is the event clock. No wall clock.
 3. Scores: ranking, the blend's w·x; without the blend, q·z + log-popularity (negatives were drawn by popularity, so q·z is
    taste beyond it); rating, the expected rating before it is cut to the scale, so that the best do not all tie at its top.
    With the stack the vectors choose a shortlist (twice what is asked for, and SHORTLIST more), and what predicts orders it.
 4. The guard (guard.py) may let a simple method serve in the model's place: lists and scores are then that method's.
 5. Nobody is an error: who is unknown, or has only events that teach nothing, gets what is popular, and `personal` says so.
+6. What is hidden is on no list. A described item is a candidate before its first event.
 """
 
 from collections.abc import Sequence
@@ -80,6 +81,7 @@ def recommend(
 
 def recommend_many(state: State, counts: Array, options: LearningOptions, asked: Sequence[Asked]) -> list[Ranked]:
     """The best items for each who asked: bit for bit what `recommend` finds for each alone, in less time."""
+    asked = _without_hidden(state, counts, asked)
     if options.blends:
         return [_blend(state, counts, options, one) for one in asked]
     numbers = rates(options)
@@ -88,19 +90,19 @@ def recommend_many(state: State, counts: Array, options: LearningOptions, asked:
         return _popular_to_all(state, counts, numbers, asked)
     vectors = np.empty((len(asked), options.factors), np.float32)
     personal = [_write_vector(state, numbers, space, one, out) for one, out in zip(asked, vectors, strict=True)]
-    knowing = [n for n, has_taste in enumerate(personal) if has_taste]
-    others = [n for n, has_taste in enumerate(personal) if not has_taste]
+    knowing = [n for n, known in enumerate(personal) if known]
+    others = [n for n, known in enumerate(personal) if not known]
     lists = {
         True: iter(_by_taste(state, counts, options, numbers, vectors[knowing], [asked[n] for n in knowing])),
         False: iter(_scan(state, counts, numbers, vectors[others, :0], 0.0, 1.0, [asked[n] for n in others])),
     }
-    return [Ranked(*next(lists[has_taste]), has_taste) for has_taste in personal]
+    return [Ranked(*next(lists[known]), known) for known in personal]
 
 
 def popular(state: State, counts: Array, options: LearningOptions, k: int, exclude: Array) -> Ranked:
     """The k most popular items at the event clock; the score is the log of the decayed number of events."""
-    asked = Asked(-1, exclude[:0], k, exclude)
-    [(rows, scores)] = _scan(state, counts, rates(options), np.empty((1, 0), np.float32), 0.0, 1.0, [asked])
+    asked = _without_hidden(state, counts, [Asked(-1, exclude[:0], k, exclude)])
+    [(rows, scores)] = _scan(state, counts, rates(options), np.empty((1, 0), np.float32), 0.0, 1.0, asked)
     return Ranked(rows, scores, personal=False)
 
 
@@ -121,7 +123,12 @@ def similar_items(state: State, counts: Array, options: LearningOptions, item_ro
     rows = np.empty(min(k, n), np.int32)
     scores = np.empty(len(rows), np.float32)
     vectors = state.items.factor if options.gradient or not options.blends else state.solved_items.factor
-    held = closest(vectors[:n], item_row, state.items.events[:n], rows, scores) if len(rows) else 0
+    events = state.items.events[:n]
+    if len(hidden := hidden_items(state, counts)):
+        events = events.copy()
+        events[hidden] = 0
+        events = frozen(events)
+    held = closest(vectors[:n], item_row, events, rows, scores) if len(rows) else 0
     return Ranked(rows[:held], scores[:held], personal=True)
 
 
@@ -152,6 +159,13 @@ def predict(state: State, counts: Array, options: LearningOptions, user_row: int
     return float(np.clip(numbers.middle + numbers.quarter * score, *options.scale))
 
 
+def hidden_items(state: State, counts: Array) -> Array:
+    """The items that producers want kept out of answers: int32, ascending."""
+    if not len(state.describing.hidden) or not state.describing.hidden[0]:
+        return NOTHING
+    return np.flatnonzero(state.described_items.hidden[: counts[Axis.ITEM]]).astype(np.int32)
+
+
 def seen_items(state: State, user_row: int) -> Array:
     """Every item that the user ever had an event on: int32, ascending, each once."""
     block = int(state.users.seen_block[user_row])
@@ -162,6 +176,19 @@ def seen_items(state: State, user_row: int) -> Array:
     first = np.ones(len(rows), np.bool_)
     np.not_equal(rows[1:], rows[:-1], out=first[1:])
     return rows[first]
+
+
+def has_taste(state: State, user_row: int) -> bool:
+    """Whether anything is known of a user's taste: from choices, or from what others choose who share its attributes."""
+    return bool(state.users.taught[user_row] > 0 or state.users.factor[user_row].any())
+
+
+def _without_hidden(state: State, counts: Array, asked: Sequence[Asked]) -> Sequence[Asked]:
+    """The same, each excluding what is hidden."""
+    hidden = hidden_items(state, counts)
+    if not len(hidden):
+        return asked
+    return [one._replace(exclude=np.concatenate((one.exclude, hidden))) for one in asked]
 
 
 class _Workshop(NamedTuple):
@@ -185,7 +212,7 @@ def _blend(state: State, counts: Array, options: LearningOptions, one: Asked, on
     numbers, count = rates(options), int(counts[Axis.ITEM])
     shop = _workshop(get_ident(), options.dimensions, max(min(one.k, count), 1))
     history = NOTHING if one.user_row >= 0 else one.history[::-1][: numbers.history]
-    known = bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(history) > 0
+    known = has_taste(state, one.user_row) if one.user_row >= 0 else len(history) > 0
     if one.user_row < 0:
         shop.desk.past[: len(history)] = history
         shop.room.z[:] = visitor_vector(state, numbers, one.history) if known else 0.0
@@ -205,7 +232,7 @@ def _popular_to_all(state: State, counts: Array, numbers: Rates, asked: Sequence
     found = _scan(state, counts, numbers, np.empty((len(asked), 0), np.float32), 0.0, 1.0, asked)
     lists = []
     for one, (rows, scores) in zip(asked, found, strict=True):
-        known = bool(state.users.taught[one.user_row] > 0) if one.user_row >= 0 else len(one.history) > 0
+        known = has_taste(state, one.user_row) if one.user_row >= 0 else len(one.history) > 0
         shares = np.zeros((len(rows), len(SOURCES)), np.float32)
         shares[:, SOURCES.index("popular")] = 1.0
         lists.append(Ranked(rows, scores, known, shares if known else None))
@@ -218,7 +245,7 @@ def _fade(state: State, numbers: Rates) -> float:
 
 def _write_vector(state: State, numbers: Rates, space: Room, one: Asked, out: Array) -> bool:
     """Write the z that answers start from; False: nothing is known of this taste."""
-    if one.user_row >= 0 and state.users.taught[one.user_row] > 0:
+    if one.user_row >= 0 and has_taste(state, one.user_row):
         own = Room(out, space.pull, space.share)
         taste(state.users, state.implicit.factor, numbers, own, one.user_row, int(state.whole.clock[0]))
         return True

@@ -52,6 +52,10 @@ class Marks(NamedTuple):
     solved_items: Mark
     rated_users: Mark
     rated_items: Mark
+    described_users: Mark
+    described_items: Mark
+    item_values: Mark
+    user_values: Mark
     seen: Mark
     recent: Mark
 

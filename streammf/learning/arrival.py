@@ -10,6 +10,7 @@ Rules of this file:
 import numpy as np
 
 from streammf.learning.arguments import Batch, Marks, Real
+from streammf.learning.attributes import begin_user, inherit_item
 from streammf.learning.compiling import inner
 from streammf.learning.decay import faded, log_sum, shrink
 from streammf.learning.marks import mark
@@ -58,8 +59,11 @@ def meet(state: State, marks: Marks, batch: Batch, rates: Rates, n: int) -> Real
     state.partitions.events[partition] += 1
     mark(marks.users, user, 0.0)
     mark(marks.items, batch.item[n], 0.0)
+    if state.items.events[batch.item[n]] < 0:
+        inherit_item(state, marks, batch.item[n])
     if state.users.events[user] == 0:
         state.users.partition[user] = partition
+        begin_user(state, marks, user)
     elif rates.user_decay > 0.0 and time > state.users.last_time[user]:
         shrink(state.users.factor, user, faded(rates.user_decay, time - state.users.last_time[user]))
     return batch.weight[n] * faded(rates.late_decay, state.whole.clock[0] - time)
@@ -75,12 +79,13 @@ def count(state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates,
     time = moment(state, batch, n)
     users.events[user] += 1
     users.last_time[user] = max(users.last_time[user], time)
-    if items.events[item] == 0:
+    if items.events[item] <= 0:
+        items.events[item] = 0
         items.first_time[item] = time
     items.events[item] += 1
     items.last_time[item] = max(items.last_time[item], time)
     state.whole.events[0] += 1
-    note_seen(users, state.seen, counts, SEEN, marks.seen, user, item)
+    note_seen(users, state.whole, state.seen, counts, SEEN, marks.seen, user, item)
     if batch.weight[n] > 0:
         items.log_popularity[item] = log_sum(
             items.log_popularity[item], np.log(np.float64(batch.weight[n])) + rates.popularity_decay * time

@@ -11,6 +11,7 @@ from numba import types
 from streammf.learning.ahead import fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks
 from streammf.learning.arrival import count, meet, moment, push_recent
+from streammf.learning.attributes import note_described
 from streammf.learning.audience import among_past, note_audience
 from streammf.learning.blend import due, learn_blend
 from streammf.learning.blend_ahead import fetch_lists, fetch_rehearsed, fetch_rehearsed_rings, fetch_rings, fetch_solved
@@ -71,6 +72,7 @@ def learn_blended(
             rehearse_choices(state, marks, rates, room, key, following)
         if rates.squares:
             learn_squares(state, marks, rates, bench, user, item, key)
+    note_described(state, marks, user, item, weight)
 
 
 @inner

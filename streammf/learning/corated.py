@@ -97,7 +97,7 @@ def note_corated(
     at = newest(users.taught[user], size)
     for back in range(min(users.taught[user], rates.history, WINDOW)):
         other = users.history_item[user, at]
-        if other != item:
+        if other >= 0 and other != item:
             y = users.history_value[user, at] - GIVEN
             product = residual * y
             energy = 0.5 * (residual * residual + y * y)
@@ -123,7 +123,7 @@ def read_corated(users: Users, rated: RatedItems, rates: Rates, user: int, item:
     wide_weight = SILENCE_WIDE
     for back in range(min(users.taught[user], rates.history)):
         other = users.history_item[user, at]
-        place = place_in(others, other) if other != item else -1
+        place = place_in(others, other) if other >= 0 and other != item else -1
         places[back] = place
         if place >= 0 and rated.support[item, place] >= FEWEST and rated.product[item, place] > 0:
             count = np.float64(rated.support[item, place])

@@ -13,6 +13,7 @@ from streammf.learning.arguments import Real
 from streammf.learning.compiling import inner
 from streammf.learning.corated import read_corated
 from streammf.learning.history import before, newest
+from streammf.learning.levels import ITEM_PRIOR, USER_PRIOR, level_of
 from streammf.learning.mean import mean_rating
 from streammf.learning.rates import Rates
 from streammf.learning.rating import GIVEN
@@ -26,9 +27,6 @@ ALL, FACTORED, ALIKE, ALIKE_WIDE, LATELY, LONGER, BIASED, TASTE, TASTE_NEW, ITEM
 #: Parts.
 BIASES, FACTORS, WHOLE = range(PARTS)
 
-#: Ratings that a damped mean starts with, all of them average: of a user, of an item.
-USER_PRIOR: Final = 5.0
-ITEM_PRIOR: Final = 10.0
 #: The last ratings that LATELY and LONGER read, what each weighs relative to the next, and what average ratings weigh beside.
 SHORT: Final = 8
 SHORT_DECAY: Final = 0.8
@@ -40,12 +38,6 @@ LONG_PRIOR: Final = 2.0
 TREND_RATE: Final = 0.1
 
 MOST_FEATURE: Final = 8.0
-
-
-@inner
-def level_of(total: Real, weight: Real, prior: Real) -> Real:
-    """A damped mean."""
-    return total / (weight + prior)
 
 
 @inner
@@ -62,7 +54,7 @@ def lay_out_person(users: Users, rates: Rates, user: int, slate: Slate) -> None:
     long = 1.0
     long_weight = LONG_PRIOR
     for back in range(min(users.taught[user], rates.history, LONG)):
-        residual = users.history_value[user, at] - GIVEN
+        residual = users.history_value[user, at] - GIVEN if users.history_item[user, at] >= 0 else 0.0
         if back < SHORT:
             slate.feature[LATELY] += short * residual
             short_weight += short

@@ -3,7 +3,8 @@
 Rules of this file:
 1. c_j = v_j ω_j / √Σω, ω_j = rank_decay^j · 2^(-age / half-life): j = 0 is the newest event, v_j what the ring holds of it.
 2. An event that is rehearsed does not speak for itself: its item's places in the ring weigh 0.
-3. Rings are walked backwards from the newest place: `before` instead of a remainder, which would cost more than the sums.
+3. A forgotten item leaves a hole (-1), which says nothing and is passed over.
+4. Rings are walked backwards from the newest place: `before` instead of a remainder, which would cost more than the sums.
 """
 
 import numpy as np
@@ -43,7 +44,8 @@ def weigh_history(users: Users, rates: Rates, user: int, now: int, skip: int, sh
     total: Real = 0.0
     for back in range(held):
         weight: Real = 0.0
-        if users.history_item[user, place] != skip:
+        item = users.history_item[user, place]
+        if item >= 0 and item != skip:
             weight = rank * faded(rates.history_decay, now - users.history_time[user, place] * 1000)
         total += weight
         share[back] = np.float32(weight) * users.history_value[user, min(place, last)]
@@ -96,22 +98,26 @@ def teach_history(
 def recall_past(users: Users, rates: Rates, user: int, past: Array) -> int:
     """Write the items of the user's history into past, the newest first; returns how many there are."""
     size = users.history_item.shape[1]
-    held = min(users.taught[user], rates.history)
+    held = 0
     place = newest(users.taught[user], size)
-    for back in range(held):
-        past[back] = users.history_item[user, place]
+    for _ in range(min(users.taught[user], rates.history)):
+        past[held] = users.history_item[user, place]
+        held += past[held] >= 0
         place = before(place, size)
     return held
 
 
 @inner
 def tied(users: Users, user: int, held: int, time: int) -> int:
-    """How many of the newest `held` events of the history stand at the same second as `time`, ms."""
+    """How many of the newest of the `held` items of the history stand at the same second as `time`, ms."""
     size = users.history_item.shape[1]
     place = newest(users.taught[user], size)
-    for back in range(held):
-        if users.history_time[user, place] != time // 1000:
-            return back
+    same = 0
+    while same < held:
+        if users.history_item[user, place] >= 0:
+            if users.history_time[user, place] != time // 1000:
+                return same
+            same += 1
         place = before(place, size)
     return held
 

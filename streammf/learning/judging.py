@@ -33,7 +33,7 @@ def put_others(state: State, desk: Desk, jury: Jury, key: int) -> None:
             if row >= 0:
                 put_candidate(desk, row)
         ring = min(state.whole.taught[0], len(state.recent.item))
-        for n in range(RECENT):
+        for n in range(RECENT if ring > 0 else 0):
             put_candidate(desk, state.recent.item[below(draw(key, DRAWS + 1 + n), ring)])
     certain = desk.used[0]
     for number in range(certain):

@@ -122,11 +122,12 @@ def solve_item(state: State, marks: Marks, rates: Rates, bench: Bench, item: int
     before, after = held_of(grams, rates.solved_decay, solved.time[item]), grown(grams, rates.solved_decay, now)
     grams.items[0] += after - before
     met = audience.met[item]
-    held = min(met, audience.user.shape[1])
+    held = 0
     stands_for = max(1.0, met / audience.user.shape[1])
-    for place in range(held):
-        bench.rows[place] = audience.user[item, place]
-        bench.weight[place] = stands_for
+    for place in range(min(met, audience.user.shape[1])):
+        bench.rows[held] = audience.user[item, place]
+        bench.weight[held] = stands_for
+        held += bench.rows[held] >= 0
     for f in range(len(bench.x)):
         bench.old[f] = bench.x[f] = solved.factor[item, f]
     unseen = unseen_weight(grams, after)

@@ -15,6 +15,7 @@ from numba import types
 from streammf.learning.ahead import fetch_history, fetch_item, fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
 from streammf.learning.arrival import count, meet, moment, push_recent
+from streammf.learning.attributes import note_described
 from streammf.learning.bounds import bounded
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.desk import DESK, Desk
@@ -144,6 +145,7 @@ def learn_choice(state: State, marks: Marks, counts: Array, batch: Batch, rates:
         if following >= 0:
             fetch_event(state, marks, rates, batch, n + 1)
         rehearse_choices(state, marks, rates, room, key, following)
+    note_described(state, marks, user, item, weight)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, JURY), allocates=False, part="ranking")

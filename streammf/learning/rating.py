@@ -12,6 +12,7 @@ from numba import types
 from streammf.learning.ahead import fetch_history, fetch_item, fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
 from streammf.learning.arrival import count, meet, moment, push_recent
+from streammf.learning.attributes import note_described
 from streammf.learning.bounds import MOST_ERROR, bounded
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.draws import below, draw, event_key
@@ -134,6 +135,7 @@ def learn_rating(state: State, marks: Marks, counts: Array, batch: Batch, rates:
     count(state, marks, counts, batch, rates, n)
     if weight > 0 and rates.rehearsals > 0:
         rehearse_ratings(state, marks, rates, room, key, following)
+    note_described(state, marks, user, item, weight)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, JURY), allocates=False, part="rating")

@@ -90,7 +90,7 @@ def meet_peers(audience: Audience, items: Items, held: int, user: int, desk: Des
         weight = np.float32(rank / np.log(items.taught[row] + 2.0))
         for place in range(min(audience.met[row], audience.user.shape[1])):
             peer = audience.user[row, place]
-            if peer != user:
+            if peer >= 0 and peer != user:
                 slot = slot_of(desk.peer_slots, desk.peer, peer)
                 if desk.peer_slots[slot] < 0 and used < MOST_PEERS:
                     desk.peer_slots[slot] = used
@@ -121,7 +121,9 @@ def read_peers(users: Users, audience: Audience, items: Items, held: int, user: 
         many = min(many, PEER_CHOICES)
         place = newest(users.taught[peer], size)
         for _ in range(many):
-            desk.reading[put_candidate(desk, users.history_item[peer, place]), PEERS] += says
+            item = users.history_item[peer, place]
+            if item >= 0:
+                desk.reading[put_candidate(desk, item), PEERS] += says
             place = before(place, size)
         total += says * np.float32(many)
     desk.scale[0] = np.float32(1.0) / (total + np.float32(1e-9))

@@ -113,7 +113,7 @@ def score_alike(
     for n in range(len(events)):
         popularity = np.float32(popularity_at(log_popularity[n], fade))
         score = bias_weight * bias[n] + popularity_weight * popularity
-        out[n] = score if events[n] > 0 else np.float32(-np.inf)
+        out[n] = score if events[n] != 0 else np.float32(-np.inf)
 
 
 @inner

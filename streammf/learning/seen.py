@@ -4,6 +4,7 @@ Rules of this file:
 1. Constant time an event: only the newest block is searched, so an item that comes back later may be noted again. Readers
    take the chain as a set.
 2. A block is whole before anything points to it: query workers read while this writes.
+3. Blocks that forgotten users gave back are used before new ones. A forgotten item leaves a place empty.
 """
 
 from numba import types
@@ -11,12 +12,24 @@ from numba import types
 from streammf.learning.arguments import Mark, array_type
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.marks import mark
-from streammf.learning.tables import Array, Seen, Users
+from streammf.learning.tables import Array, Seen, Users, Whole
 
 
 @inner
-def note_seen(users: Users, seen: Seen, counts: Array, axis: int, marks: Mark, user: int, item: int) -> None:
-    """Add `item` to the chain of `user`. counts[axis] is the number of blocks in use."""
+def take_block(whole: Whole, seen: Seen, counts: Array, axis: int) -> int:
+    """A block that is in nobody's chain. counts[axis] is the number of blocks there are."""
+    block = int(whole.freed[0])
+    if block >= 0:
+        whole.freed[0] = seen.next[block]
+    else:
+        block = int(counts[axis])
+        counts[axis] = block + 1
+    return block
+
+
+@inner
+def note_seen(users: Users, whole: Whole, seen: Seen, counts: Array, axis: int, marks: Mark, user: int, item: int) -> None:
+    """Add `item` to the chain of `user`; the rest as in `take_block`."""
     size = seen.items.shape[1]
     block = users.seen_block[user]
     taken = users.seen_count[user] % size
@@ -27,8 +40,7 @@ def note_seen(users: Users, seen: Seen, counts: Array, axis: int, marks: Mark, u
             if seen.items[block, place] == item:
                 return
     if block < 0 or taken == size:
-        fresh = counts[axis]
-        counts[axis] = fresh + 1
+        fresh = take_block(whole, seen, counts, axis)
         for place in range(size):
             seen.items[fresh, place] = -1
         seen.next[fresh] = block

@@ -10,6 +10,7 @@ from numba import types
 from streammf.learning.ahead import fetch_users
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, Real
 from streammf.learning.arrival import count, meet, moment, push_recent
+from streammf.learning.attributes import note_described
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.corated import fetch_back, fetch_corated, note_corated
 from streammf.learning.draws import event_key
@@ -76,6 +77,7 @@ def learn_stacked(
     count(state, marks, counts, batch, rates, n)
     if weight > 0 and rates.rehearsals > 0:
         rehearse_ratings(state, marks, rates, room, key, following)
+    note_described(state, marks, user, item, weight)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, SLATE, JURY), allocates=False, part="stack")

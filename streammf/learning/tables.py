@@ -11,127 +11,53 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streammf.learning.columns import Column, column
+from streammf.learning.dimensions import (
+    ATTRIBUTED,
+    FEATURES,
+    HORIZONS,
+    LISTED,
+    LISTS,
+    MEASURES,
+    METHODS,
+    OPTIONAL,
+    PARTS,
+    SEGMENTS,
+    SKETCH,
+    STACKED,
+    TOPS,
+    WAYS,
+    Axis,
+    Dimensions,
+)
+
+__all__ = [
+    "ATTRIBUTED",
+    "FEATURES",
+    "HORIZONS",
+    "LISTED",
+    "LISTS",
+    "MEASURES",
+    "METHODS",
+    "OPTIONAL",
+    "PARTS",
+    "SEGMENTS",
+    "SKETCH",
+    "STACKED",
+    "TOPS",
+    "WAYS",
+    "Axis",
+    "Column",
+    "Dimensions",
+    "column",
+]
+
 Array = NDArray[Any]
-
-
-class Axis(IntEnum):
-    """What the rows of a table are. `counts[axis]` is the number of rows in use."""
-
-    USER = 0
-    ITEM = 1
-    SEEN = 2
-    """Blocks of the chains of seen items; allocated by the learning kernels."""
-    PARTITION = 3
-    """Input partitions, in the order in which this store first met them."""
-    RECENT = 4
-    """A ring of fixed length."""
-    MODEL = 5
-    """One row."""
-
-
-#: Half-lives at which popularity is kept: minutes, hours, days, all time.
-HORIZONS: Final = 4
-#: What the blend weighs (features.py names them), and its rows of weights.
-FEATURES: Final = 14
-SEGMENTS: Final = 16
-#: What the stack weighs (stack.py names them), and the predictions among which its guard chooses.
-STACKED: Final = 14
-PARTS: Final = 3
-#: Places among which an item of a list of ratings' likeness may stand.
-WAYS: Final = 8
-#: Places for methods whose measures are kept (methods.py names them), measures of each, most popular items kept, and the last
-#: lists of those that were measured.
-METHODS: Final = 10
-MEASURES: Final = 3
-TOPS: Final = 128
-LISTS: Final = 128
-LISTED: Final = 10
-
-
-class Dimensions(NamedTuple):
-    """The widths that a configuration chooses. Fixed for the life of a store.
-
-    Without the blend or the stack their columns have a few unused places a row: no column is empty.
-    """
-
-    factors: int = 32
-    history: int = 32
-    recent: int = 20_000
-    blend: int = 0
-    """1: the tables of the blend are used."""
-    neighbours: int = 1
-    peers: int = 1
-    stack: int = 0
-    """1: the tables of the stack are used."""
-
-    @property
-    def corated(self) -> int:
-        """Places of an item's list of what was rated by the same people: whole sets."""
-        return -(-self.neighbours // WAYS) * WAYS if self.stack else WAYS
-
-    @property
-    def spoken(self) -> int:
-        """Width of what the history's events say: with the blend all say the same."""
-        return 1 if self.blend else self.history
-
-    @property
-    def horizons(self) -> int:
-        """Half-lives of popularity."""
-        return HORIZONS if self.blend else 1
-
-    @property
-    def solved(self) -> int:
-        """Numbers in each vector of least squares."""
-        return self.factors if self.blend else 1
-
-    @property
-    def gram(self) -> int:
-        """Numbers in each of its Gram matrices."""
-        return self.solved**2
-
-    @property
-    def weights(self) -> int:
-        """Weights of the blend."""
-        return SEGMENTS * FEATURES if self.blend else 1
-
-    @property
-    def curvature(self) -> int:
-        """Pairs of features."""
-        return FEATURES**2 if self.blend else 1
-
-    def of(self, width: int | str) -> int:
-        """The number that a column's width stands for."""
-        return width if isinstance(width, int) else int(getattr(self, width))
-
-
-class Column(NamedTuple):
-    """One column: type, width (a number, or the name of a dimension), first value, and what it means."""
-
-    dtype: str
-    width: int | str
-    scale: float
-    """Standard deviation of the normal first value, a function of (seed, id, column, position); 0: the constant `fill`."""
-    fill: float
-    merge: str
-    """How two shards' changes combine: `owned` (one shard's row), `sum` (add the changes), `last` (by time), `local`."""
-    meaning: str
-
-    def shape(self, rows: int, dimensions: Dimensions) -> tuple[int, ...]:
-        """A column declared with width 1 is one-dimensional, any other is (rows, width)."""
-        return (rows,) if self.width == 1 else (rows, dimensions.of(self.width))
-
-
-def column(
-    dtype: str, meaning: str, width: int | str = 1, *, scale: float = 0.0, fill: float = 0.0, merge: str = "owned"
-) -> Any:  # noqa: ANN401 - the default of a field whose instances hold an array
-    """Declare a column; see Column."""
-    return Column(dtype, width, scale, fill, merge, meaning)
 
 
 class Users(NamedTuple):
@@ -142,15 +68,15 @@ class Users(NamedTuple):
     events: Array = column("i4", "events applied, those of weight 0 included")
     taught: Array = column("i4", "events learned from: those of weight > 0")
     last_time: Array = column("i8", "largest event time, ms since the epoch")
-    partition: Array = column("i4", "row of the input partition that the user was first met on", fill=-1)
-    history_item: Array = column(
-        "i4", "item rows of the last events learned from; the n-th stands at n % history", "history", fill=-1
-    )
+    partition: Array = column("i4", "row of the input partition that the user was first met on", fill=-1,
+                              refers=Axis.PARTITION)  # fmt: skip
+    history_item: Array = column("i4", "item rows of the last events learned from; the n-th stands at n % history",
+                                 "history", fill=-1, refers=Axis.ITEM)  # fmt: skip
     history_value: Array = column(
         "f4", "v_j, what each says: 1 + residual of the rating; ranking: 1 (with the blend one place for all)", "spoken"
     )
     history_time: Array = column("u4", "event time of each, seconds since the epoch", "history")
-    seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1)
+    seen_block: Array = column("i4", "newest block of the chain of seen items", fill=-1, refers=Axis.SEEN)
     seen_count: Array = column("i4", "places taken in the chain; an item that comes back later may take another")
 
 
@@ -159,7 +85,12 @@ class Items(NamedTuple):
 
     factor: Array = column("f4", "q_i", "factors", scale=0.1, merge="sum")
     bias: Array = column("f4", "b_i: how far above the mean the item is rated", merge="sum")
-    events: Array = column("i4", "events applied, those of weight 0 included; 0: not yet in the catalogue", merge="sum")
+    events: Array = column(
+        "i4",
+        "events applied, those of weight 0 included; 0: not yet in the catalogue; -1: described, and none yet",
+        merge="sum",
+        least=-1,
+    )
     taught: Array = column("i4", "events learned from: those of weight > 0", merge="sum")
     log_popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)): decayed, with no sweep",
                                    fill=-np.inf, merge="sum")  # fmt: skip
@@ -179,7 +110,8 @@ class Neighbours(NamedTuple):
     Weights and sums grow with time instead of fading: they stand for themselves · 2^(-(now - base) / half-life).
     """
 
-    item: Array = column("i4", "item rows; -1: free, and so are all places behind it", "neighbours", fill=-1, merge="sum")
+    item: Array = column("i4", "item rows; -1: free, and so are all places behind it", "neighbours", fill=-1, merge="sum",
+                         refers=Axis.ITEM)  # fmt: skip
     near: Array = column("f4", "how often among the next few choices, the sooner the more", "neighbours", merge="sum")
     far: Array = column("f4", "how often within the window, before or after", "neighbours", merge="sum")
     next: Array = column("f4", "how often as the very next choice", "neighbours", merge="sum")
@@ -192,8 +124,8 @@ class Neighbours(NamedTuple):
 class Audience(NamedTuple):
     """One row an item: who chose it lately, and how many."""
 
-    user: Array = column("i4", "user rows of the last who chose it; the n-th (`met`) stands at n % peers", "peers",
-                         fill=-1, merge="local")  # fmt: skip
+    user: Array = column("i4", "user rows of the last who chose it; the n-th (`met`) stands at n % peers; -1: forgotten",
+                         "peers", fill=-1, merge="local", refers=Axis.USER)  # fmt: skip
     met: Array = column("i4", "choices by users whose history did not hold it yet", merge="sum")
     popularity: Array = column("f8", "log of the sum over events of weight · exp(λ (t - 1970)), for each half-life", "horizons",
                                fill=-np.inf, merge="sum")  # fmt: skip
@@ -229,25 +161,58 @@ class RatedItems(NamedTuple):
     weight: Array = column("f8", "sum of the weights", merge="sum")
     trend: Array = column("f4", "decayed mean of the last residuals", merge="local")
     other: Array = column("i4", "item rows, each within the set of places that its hash names; -1: free", "corated",
-                          fill=-1, merge="sum")  # fmt: skip
+                          fill=-1, merge="sum", refers=Axis.ITEM)  # fmt: skip
     product: Array = column("f4", "sum of weight · x · y over people; x, y: residuals of this item and of the other", "corated",
                             merge="sum")  # fmt: skip
     energy: Array = column("f4", "sum of weight · (x² + y²) / 2", "corated", merge="sum")
     support: Array = column("f4", "sum of the weights: how many people", "corated", merge="sum")
 
 
+class DescribedItems(NamedTuple):
+    """One row an item: what producers say of it."""
+
+    attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
+                              fill=-1, merge="last", refers=Axis.ATTRIBUTE)  # fmt: skip
+    hidden: Array = column("i4", "1: kept out of answers", merge="last")
+
+
+class DescribedUsers(NamedTuple):
+    """One row a user: what producers say of it."""
+
+    attribute: Array = column("i4", "rows of the values of its attributes; -1: free, and so are all behind it", ATTRIBUTED,
+                              fill=-1, refers=Axis.ATTRIBUTE)  # fmt: skip
+
+
+class Values(NamedTuple):
+    """One row a value of attributes: decayed means over the events of the items, or of the users, that have it."""
+
+    factor: Array = column("f4", "mean of q_i, or of p_u", "factors", merge="local")
+    solved: Array = column("f4", "mean of their vectors by least squares", "solved", merge="local")
+    bias: Array = column("f4", "mean of b_i, or of b_u", merge="local")
+    level: Array = column("f4", "mean of their levels", merge="local")
+    events: Array = column("i8", "events that these are of", merge="sum")
+
+
+class Describing(NamedTuple):
+    """One row: how far items and users are described."""
+
+    catalogue: Array = column("i8", "rows of items up to the last that was described", merge="local")
+    users: Array = column("i8", "rows of users up to the last that was described", merge="local")
+    hidden: Array = column("i8", "items that are hidden", merge="sum")
+
+
 class Seen(NamedTuple):
     """A block of a chain: 15 item rows and a link, 64 bytes."""
 
-    items: Array = column("i4", "item rows; -1: free", 15, fill=-1)
-    next: Array = column("i4", "the block before this one; -1: the last", fill=-1)
+    items: Array = column("i4", "item rows; -1: free, or forgotten", 15, fill=-1, refers=Axis.ITEM)
+    next: Array = column("i4", "the block before this one; -1: the last", fill=-1, refers=Axis.SEEN)
 
 
 class Recent(NamedTuple):
     """The last events learned from, for negatives and rehearsal. The n-th (whole.taught) stands at n % recent."""
 
-    user: Array = column("i4", "user row", merge="local", fill=-1)
-    item: Array = column("i4", "item row", merge="local", fill=-1)
+    user: Array = column("i4", "user row", merge="local", fill=-1, refers=Axis.USER)
+    item: Array = column("i4", "item row", merge="local", fill=-1, refers=Axis.ITEM)
     value: Array = column("f4", "target; rating: in quarters of the scale from its middle", merge="local")
     weight: Array = column("f4", "what it taught with: the type's weight, less for a late event", merge="local")
     time: Array = column("i8", "event time, ms since the epoch", merge="local")
@@ -272,6 +237,8 @@ class Whole(NamedTuple):
         "f8", "sum of weight · target, in quarters of the scale from its middle; μ follows from it", merge="sum"
     )
     value_count: Array = column("f8", "sum of the weights of the targets", merge="sum")
+    freed: Array = column("i4", "first block of the chain of those of `seen` that forgotten users gave back; -1: none", fill=-1,
+                          merge="local", refers=Axis.SEEN)  # fmt: skip
 
 
 class Grams(NamedTuple):
@@ -322,12 +289,29 @@ class Measures(NamedTuple):
     switched: Array = column("i8", "how often that changed", merge="local")
     since: Array = column("i8", "events applied when it changed last", merge="local")
     catalogue: Array = column("i8", "rows of items met so far", merge="local")
-    top: Array = column("i4", "the most popular items at each half-life, in no order", HORIZONS * TOPS, fill=-1, merge="local")
+    top: Array = column("i4", "the most popular items at each half-life, in no order; -1: free", HORIZONS * TOPS, fill=-1,
+                        merge="local", refers=Axis.ITEM)  # fmt: skip
     bar: Array = column("f8", "no more than the least popularity among these, as it is stored", HORIZONS, fill=-1e300,
                         merge="local")  # fmt: skip
     lists: Array = column("i8", "lists that were measured", merge="sum")
     listed: Array = column("i4", "items of the last of them; the n-th stands at n % LISTS", LISTS * LISTED, fill=-1,
-                           merge="local")  # fmt: skip
+                           merge="local", refers=Axis.ITEM)  # fmt: skip
+
+
+class Newcomers(NamedTuple):
+    """One row: how often ids without a row were met lately, as a sketch that never says too little before it fades."""
+
+    met: Array = column("u1", "counters, row of the sketch by row", "sketch", merge="local")
+    counted: Array = column("i8", "ids counted since all counters were halved", merge="local")
+
+
+class Expiry(NamedTuple):
+    """One row: how far refused events say that time has come."""
+
+    clock: Array = column(
+        "i8", "the latest time that three of them in a row did not come before, ms since the epoch", merge="local"
+    )
+    times: Array = column("i8", "of the last two, ms since the epoch", 2, merge="local")
 
 
 class State(NamedTuple):
@@ -342,6 +326,11 @@ class State(NamedTuple):
     solved_items: SolvedItems
     rated_users: RatedUsers
     rated_items: RatedItems
+    described_users: DescribedUsers
+    described_items: DescribedItems
+    item_values: Values
+    user_values: Values
+    describing: Describing
     seen: Seen
     recent: Recent
     partitions: Partitions
@@ -350,6 +339,8 @@ class State(NamedTuple):
     blend: Blend
     stack: Stack
     measures: Measures
+    newcomers: Newcomers
+    expiry: Expiry
 
 
 class Table(NamedTuple):
@@ -377,6 +368,11 @@ TABLES: Final = (
     Table("solved_items", Axis.ITEM, SolvedItems, needs="blend"),
     Table("rated_users", Axis.USER, RatedUsers, needs="stack"),
     Table("rated_items", Axis.ITEM, RatedItems, needs="stack"),
+    Table("described_users", Axis.USER, DescribedUsers, needs="attributes"),
+    Table("described_items", Axis.ITEM, DescribedItems, needs="attributes"),
+    Table("item_values", Axis.ATTRIBUTE, Values, needs="attributes"),
+    Table("user_values", Axis.ATTRIBUTE, Values, needs="attributes"),
+    Table("describing", Axis.MODEL, Describing, needs="attributes"),
     Table("seen", Axis.SEEN, Seen),
     Table("recent", Axis.RECENT, Recent),
     Table("partitions", Axis.PARTITION, Partitions),
@@ -385,6 +381,8 @@ TABLES: Final = (
     Table("blend", Axis.MODEL, Blend, needs="blend"),
     Table("stack", Axis.MODEL, Stack, needs="stack"),
     Table("measures", Axis.MODEL, Measures),
+    Table("newcomers", Axis.MODEL, Newcomers, needs="admission"),
+    Table("expiry", Axis.MODEL, Expiry, needs="expiry"),
 )
 
 

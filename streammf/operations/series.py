@@ -137,8 +137,9 @@ def _model(sight: Sight, header: Header, tables: Sequence[Table]) -> Iterator[Me
         ("generation", "Number of the live memory; a trainer's start begins a new one.", header.generation),
     ):
         yield _gauge(name, text, (), [((), float(value))])
-    rows = [((table.name,), float(header.counts[table.axis])) for table in tables]
-    yield _gauge("rows", "Rows in use.", ("table",), rows)
+    known = [*header.known, *header.counts[len(header.known) :]]
+    rows = [((table.name,), float(known[table.axis])) for table in tables]
+    yield _gauge("rows", "Rows in use, without those of users and items that were forgotten.", ("table",), rows)
 
 
 def _snapshots(sight: Sight) -> Iterator[Metric]:

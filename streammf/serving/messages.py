@@ -150,6 +150,7 @@ class InfoAnswer(ModelAnswer, kw_only=True):
     items: int
     clock: int
     rejected: int
+    refused: int
     committed: int
     generation: int
     trainer_pid: int

@@ -20,7 +20,7 @@ from streammf.errors import RequestError
 from streammf.learning import answers
 from streammf.learning.answers import Asked, Ranked
 from streammf.learning.standing import standing
-from streammf.learning.tables import Array, Axis
+from streammf.learning.tables import Array
 from streammf.serving.messages import (
     AnyQuery,
     HealthAnswer,
@@ -144,7 +144,7 @@ def predict(view: View, request: Predict) -> PredictAnswer:
 
 def short(view: View, ranked: Ranked, k: int, exclude: Array) -> str | None:
     """Why a list is shorter than asked for; None: it is not."""
-    if not view.counts[Axis.ITEM]:
+    if not view.header.known[1]:
         return "empty_model"
     if len(ranked.rows) >= k:
         return None
@@ -169,7 +169,8 @@ def rankings(view: View, lists: Sequence[Listed]) -> list[RankingAnswer]:
     found = []
     for one in lists:
         parts = zip(one.ranked.scores.tolist(), answers.sources(one.ranked), strict=True)
-        items = [ranked_item(next(names), score, sources) for score, sources in parts]
+        named = [(next(names), score, sources) for score, sources in parts]
+        items = [ranked_item(name, score, sources) for name, score, sources in named if name]  # "": forgotten meanwhile
         said: dict[str, Any] = {} if one.reason is None else {"reason": one.reason}
         answer = RankingAnswer(one.request_id, items=items, position=view.header.positions, events=view.header.events, **said)
         found.append(answer)
@@ -183,10 +184,11 @@ def info(view: View, request: Info) -> InfoAnswer:
         request.id,
         version=VERSION,
         objective=view.options.objective,
-        users=header.counts[Axis.USER],
-        items=header.counts[Axis.ITEM],
+        users=header.known[0],
+        items=header.known[1],
         clock=header.clock,
         rejected=header.rejected,
+        refused=header.refused,
         committed=header.committed_events,
         generation=header.generation,
         trainer_pid=header.trainer_pid,

@@ -114,6 +114,7 @@ class Info:
     trainer_pid: int
     pid: int
     quality: Quality | None = None
+    refused: int = 0
 
 
 def field(answer: Mapping[str, Any], name: str, kind: type[T]) -> T:
@@ -198,6 +199,7 @@ def info(answer: Mapping[str, Any]) -> Info:
         objective=field(answer, "objective", str),
         position=position(answer),
         quality=None if answer.get("quality") is None else quality(field(answer, "quality", dict)),
+        refused=optional(answer, "refused", int) or 0,
         **{name: field(answer, name, int) for name in numbers},
     )
 

@@ -12,6 +12,7 @@ Rules of this file:
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+import lmdb
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from streammf.learning.compiling import kernel
 from streammf.learning.tables import Array, Axis, row_bytes
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
-from streammf.state.records import BlockLayout, IdChunk, id_chunks
+from streammf.state.records import BlockLayout, IdChunk, chunk_at, id_chunks, nameless, split
 from streammf.state.region import Region
 
 #: Bytes of address for the copies of one table; and bytes of it that are touched before the first copy.
@@ -87,13 +88,44 @@ class Rows(NamedTuple):
         return np.frombuffer(b"".join(values), np.uint8).reshape(-1, self.layout.size)
 
 
+class Renamed(NamedTuple):
+    """Rows that have another id now, or none."""
+
+    axis: Axis
+    rows: list[int]
+    ids: list[bytes]
+    """The id of each; empty: forgotten."""
+
+    def records(self, cursor: "lmdb.Cursor[bytes]") -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of every chunk of ids that holds one of the rows. cursor: over those that are stored."""
+        chunk: IdChunk | None = None
+        names: list[bytes] = []
+        for row, name in sorted(zip(self.rows, self.ids, strict=True)):
+            if chunk is None or row >= chunk.first + len(names):
+                if chunk is not None:
+                    yield IdChunk.of(self.axis, chunk.first, names).record()
+                try:
+                    chunk = chunk_at(cursor, self.axis, row)
+                except ValueError as error:
+                    raise StoreError(f"the store is damaged: {error}; restore a snapshot, or replay the log") from error
+                names = chunk.names()
+            names[row - chunk.first] = name
+        if chunk is not None:
+            yield IdChunk.of(self.axis, chunk.first, names).record()
+
+
 class Changes(NamedTuple):
     """Everything that changed between two moments, in bytes that learning does not touch."""
 
     counts: list[int]
     """Rows in use, by Axis, at the second one."""
+    vacant: tuple[int, int]
+    """Of these, forgotten ones that stand for nothing: users, items."""
     rows: list[Rows]
     ids: list[IdChunk]
+    """New ones."""
+    renamed: list[Renamed]
+    """Ids of rows that the store holds already."""
 
 
 class Copier:
@@ -126,11 +158,24 @@ class Copier:
         for room in self._rooms:
             axis = room.layout.table.axis
             numbers = changed_rows(room.mark, since[axis], counts[axis])
-            rows.append(Rows(room.layout, since[axis], numbers, room.copy(numbers)))
+            stored = 0 if room.mark is None else since[axis]  # whole anyway, and may be a table that the store has not yet
+            rows.append(Rows(room.layout, stored, numbers, room.copy(numbers)))
         chunks = [chunk for axis, ids in self._ids.items() for chunk in id_chunks(axis, ids, since[axis], counts[axis])]
+        renamed = [one for axis, ids in self._ids.items() if (one := self._renamed(axis, ids)).rows]
+        for axis in self._ids:
+            vacant = {row for row in memory.vacant[axis] if row >= since[axis]}
+            chunks = [nameless(chunk, vacant) if chunk.axis == axis and vacant else chunk for chunk in chunks]
         memory.clear_marks()
         self._since = counts
-        return Changes(counts, rows, chunks)
+        return Changes(counts, memory.vacancies, rows, chunks, renamed)
+
+    def _renamed(self, axis: Axis, ids: Ids) -> Renamed:
+        """Vacant rows have no id, even if one was registered for them that is not admitted yet."""
+        rows = sorted(row for row in self._memory.renamed[axis] if row < self._since[axis])
+        heap, lengths = ids.spelled(np.array(rows, np.int32))
+        names = split(heap, lengths)
+        vacant = self._memory.vacant[axis]
+        return Renamed(axis, rows, [b"" if row in vacant else name for row, name in zip(rows, names, strict=True)])
 
     def back(self) -> None:
         """Touch twice the bytes that the largest copy so far took, so that the next may be larger. For any thread, between

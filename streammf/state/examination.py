@@ -38,22 +38,6 @@ MOST_SAID: Final = 5
 #: Seconds between two words on how far it is.
 _SAID_EVERY: Final = 0.2
 
-#: Columns that hold row numbers, and of what; -1 stands for none.
-ROWS_OF: Final = {
-    ("users", "partition"): Axis.PARTITION,
-    ("users", "history_item"): Axis.ITEM,
-    ("users", "seen_block"): Axis.SEEN,
-    ("seen", "items"): Axis.ITEM,
-    ("seen", "next"): Axis.SEEN,
-    ("recent", "user"): Axis.USER,
-    ("recent", "item"): Axis.ITEM,
-    ("neighbours", "item"): Axis.ITEM,
-    ("rated_items", "other"): Axis.ITEM,
-    ("audience", "user"): Axis.USER,
-    ("measures", "top"): Axis.ITEM,
-    ("measures", "listed"): Axis.ITEM,
-}
-
 Tell = Callable[[str, float], None]
 """What is being looked at, and which part of all is done."""
 
@@ -103,7 +87,8 @@ def _examine_commit(reading: Reading, report: Report, tell: Tell) -> None:
         report.remarks.append("it holds no model yet")
         return
     report.commit, report.events, report.positions = meta.commit, meta.events, meta.positions
-    report.counts = {axis.name.lower(): count for axis, count in zip(Axis, meta.counts, strict=False)}
+    vacant = [*meta.vacant, *([0] * len(Axis))]
+    report.counts = {axis.name.lower(): count - less for axis, count, less in zip(Axis, meta.counts, vacant, strict=False)}
     report.problems += _of_meta(meta)
     try:
         dimensions = Dimensions(**meta.dimensions)
@@ -175,26 +160,28 @@ def _wrong(values: Array, table: Table, name: str, column: Column, meta: Meta) -
         if not np.isfinite(column.fill):
             fine |= values == column.fill
         return np.asarray(~fine)
-    if (table.name, name) in ROWS_OF:
-        return np.asarray((values < -1) | (values >= meta.counts[ROWS_OF[table.name, name]]))
+    if column.refers is not None:
+        return np.asarray((values < -1) | (values >= meta.counts[column.refers]))
     if values.dtype == np.int64 and name.endswith(("time", "clock")):
-        return np.asarray((values < 0) | (values > MOST_TIME))
-    return np.asarray(values < 0) if values.dtype.kind == "i" else np.zeros(values.shape, np.bool_)
+        return np.asarray(((values < 0) & (values != column.fill)) | (values > MOST_TIME))
+    return np.asarray(values < column.least) if values.dtype.kind == "i" else np.zeros(values.shape, np.bool_)
 
 
 def _of_ids(reading: Reading, axis: Axis, meta: Meta) -> Iterator[str]:
-    """Whether each row has an id, and each id leads back to its row."""
+    """Whether each row that is not vacant has an id, and each id leads back to its row."""
     count = meta.counts[axis]
     ids = Ids.anonymous(meta.seed, max(count, 1), SETTINGS[axis])
     try:
         for chunk in reading.ids(axis, count):
             first = ids.count
             ids.load(chunk.heap, np.frombuffer(chunk.lengths, np.uint8))
-            rows = np.arange(first, ids.count, dtype=np.int32)
+            rows = (first + np.flatnonzero(np.frombuffer(chunk.lengths, np.uint8))).astype(np.int32)
             if (back := ids.rows(ids.names(rows))).tolist() != rows.tolist():
                 row = int(np.flatnonzero(back != rows)[0])
                 yield f"the id of {axis.name.lower()} row {rows[row]:,} leads to row {back[row]:,}"
                 return
+        if len(ids.free) != meta.vacant[axis]:
+            yield f"{len(ids.free):,} {axis.name.lower()} rows have no id, and {meta.vacant[axis]:,} are counted as vacant"
     except (StreamMFError, ValueError) as error:
         yield f"the {axis.name.lower()} ids: {error}"
     finally:

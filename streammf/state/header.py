@@ -16,6 +16,7 @@ import msgspec
 
 from streammf.errors import ConfigurationError
 from streammf.failpoints import reach
+from streammf.learning.tables import Axis
 from streammf.state.region import PAGE, Region
 
 Status = Literal["recovering", "learning", "stopped"]
@@ -42,6 +43,8 @@ class Header(msgspec.Struct, kw_only=True, array_like=True):
     """(topic, partition, next offset): every event before it is in the rows."""
     rejected: int = 0
     """Records set aside since the beginning."""
+    refused: int = 0
+    """Events refused since the beginning, because they named a user or an item that has no row and gets none yet."""
     committed_events: int = 0
     """Events applied when the last commit was taken."""
     committed_at: float = 0.0
@@ -54,6 +57,13 @@ class Header(msgspec.Struct, kw_only=True, array_like=True):
     published_at: float = 0.0
     """Wall clock, seconds since the epoch."""
     trainer_pid: int = 0
+    vacant: tuple[int, int] = (0, 0)
+    """Of the rows in use, forgotten ones that stand for nothing: users, items."""
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """How many users and items there are."""
+        return self.counts[Axis.USER] - self.vacant[0], self.counts[Axis.ITEM] - self.vacant[1]
 
 
 class HeaderFile:

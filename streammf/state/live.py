@@ -61,6 +61,7 @@ class LiveWriter:
         """Make everything learned so far visible, with what `header` says of it; fills in the header's own part."""
         header.generation = self._number
         header.counts = self.memory.counts.tolist()
+        header.vacant = self.memory.vacancies
         header.user_level, header.item_level = self.users.level, self.items.level
         header.published_at = time.time()
         header.trainer_pid = os.getpid()

@@ -4,8 +4,10 @@ Rules of this file:
 1. It knows no table and no column: layout, growth and first values follow from the declarations in `tables`.
 2. A table is one region, a column a page-aligned segment of it for the whole capacity. Arrays are made once, as long as
    the capacity; only rows that were reserved may be touched, and only rows below `counts` mean anything.
-3. A reserved row holds its constant first values already; `add_rows` gives those that depend on the id, and counts it.
-4. Marks are the writer's own: private memory, never in a file. `counts` of a reader is in the header, not here.
+3. A reserved row holds its constant first values already, and so does a forgotten one; `add_rows` gives those that depend on
+   the id, and counts it.
+4. `vacant` are rows that count and stand for nothing: forgotten, and not given again yet.
+5. Marks are the writer's own: private memory, never in a file. `counts` of a reader is in the header, not here.
 """
 
 import hashlib
@@ -20,6 +22,7 @@ from streammf.errors import MemoryFullError, NoModelError
 from streammf.failpoints import reach
 from streammf.learning.arguments import Mark, Marks
 from streammf.learning.draws import fill_normal
+from streammf.learning.forgetting import mark_rows
 from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, in_use, row_bytes
 from streammf.state.options import DEFAULT_LIMITS, SETTINGS, Limits
 from streammf.state.region import AHEAD, Region, not_writable, pages
@@ -27,6 +30,7 @@ from streammf.state.region import AHEAD, Region, not_writable, pages
 #: Rows are backed ahead: as many as there are, at least these, and at most AHEAD bytes of the widest table.
 LEAST_ROWS: Final = 256
 LAYOUT: Final = "layout.json"
+NO_ROWS: Final = np.zeros(0, np.int32)
 
 
 class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +50,9 @@ class Memory:
         self.tables = in_use(tables, layout.dimensions)
         """Those that have rows."""
         self.counts: Array = np.zeros(len(Axis), np.int64)
+        self.vacant: dict[Axis, set[int]] = {Axis.USER: set(), Axis.ITEM: set()}
+        self.renamed: dict[Axis, set[int]] = {Axis.USER: set(), Axis.ITEM: set()}
+        """Rows that got another id, or none, since the marks were cleared."""
         self._regions = regions
         self._reserved = [0] * len(Axis)
         self.arrays: dict[str, Any] = {table.name: self._columns(table) for table in self.tables}
@@ -55,7 +62,7 @@ class Memory:
         self._marked: list[Mark] = []
         if writer:
             self.marks = self._marks()
-            for axis in (Axis.RECENT, Axis.MODEL):
+            for axis in (Axis.RECENT, Axis.MODEL, Axis.ATTRIBUTE):
                 self.add_rows(axis, np.zeros(self.most_rows(axis), np.uint64))
 
     @classmethod
@@ -126,20 +133,42 @@ class Memory:
                     array[reserved:ahead] = column.fill
         self._reserved[axis] = ahead
 
-    def add_rows(self, axis: Axis, keys: Array) -> None:
-        """Count len(keys) more rows; first values follow from `keys`: uint64, hashes of their ids, 0 without ids."""
-        first = int(self.counts[axis])
-        self.reserve(axis, first + len(keys))
+    def add_rows(self, axis: Axis, keys: Array, again: Array = NO_ROWS) -> None:
+        """Count len(keys) more rows; first values follow from `keys`: uint64, hashes of their ids, 0 without ids.
+
+        again: vacant rows, int32, that stand for the first of these ids; the others get rows after the last.
+        """
+        first, more = int(self.counts[axis]), len(keys) - len(again)
+        self.reserve(axis, first + more)
         for table in self.tables:
             if table.axis != axis:
                 continue
             for (name, column), array in zip(table.items(), self.arrays[table.name], strict=True):
                 if column.scale != 0:
-                    fill_normal(_two_dimensional(array), first, keys, salt(table.name, name), column.scale)
-        self.counts[axis] = first + len(keys)
+                    rows, of = _two_dimensional(array), salt(table.name, name)
+                    for n, row in enumerate(again.tolist()):
+                        fill_normal(rows, row, keys[n : n + 1], of, column.scale)
+                    fill_normal(rows, first, keys[len(again) :], of, column.scale)
+            mark_rows(getattr(self.marks, table.name, None), again)
+        self.counts[axis] = first + more
+        if len(again):
+            self.vacant[axis].difference_update(again.tolist())
+            self.renamed[axis].update(again.tolist())
+
+    @property
+    def vacancies(self) -> tuple[int, int]:
+        """How many rows are vacant: of users, of items."""
+        return len(self.vacant[Axis.USER]), len(self.vacant[Axis.ITEM])
+
+    def vacate(self, axis: Axis, rows: Array) -> None:
+        """These rows were forgotten."""
+        self.vacant[axis].update(rows.tolist())
+        self.renamed[axis].update(rows.tolist())
 
     def clear_marks(self) -> None:
         """Forget which rows changed. Costs as much as there are changed rows."""
+        for rows in self.renamed.values():
+            rows.clear()
         for mark in self._marked:
             changed = mark.rows[: mark.used[0]]
             mark.moved[changed] = 0

@@ -4,7 +4,8 @@ Rules of this file:
 1. It becomes durable in the transaction of the rows that it counts. Nothing in it is only nearly true.
 2. A position is the next offset to read; position n of the list belongs to row n of the table `partitions`.
 3. What a store was made with is never changed silently: another seed, objective or width is a ConfigurationError that
-   names the setting, another set of columns a StoreError that names the columns.
+   names the setting, another set of columns a StoreError that names the columns. But the tables of what is OPTIONAL may come,
+   with first values, and go.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from streammf.errors import ConfigurationError, StoreError
-from streammf.learning.tables import Axis, Dimensions, Table
+from streammf.learning.tables import OPTIONAL, TABLES, Axis, Dimensions, Table
 from streammf.state.records import BlockLayout
 
 #: Rises with every change that an older release could not read.
@@ -61,6 +62,15 @@ class Loss(NamedTuple):
         return cls(position.topic, position.partition, reason, position.next, resumed, events, position.topic_id)
 
 
+class Cleared(NamedTuple):
+    """When a restored store forgot, before it learned on; see restoring.py."""
+
+    commit: int
+    """The commit that was restored."""
+    positions: list[Position]
+    """Its positions."""
+
+
 class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """The record `meta`, without which a store holds no model."""
 
@@ -73,11 +83,17 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """A line for every column, in order: how the blocks are to be read."""
     counts: list[int]
     """Rows in use, by Axis."""
+    vacant: tuple[int, int] = (0, 0)
+    """Of these, forgotten ones that stand for nothing: users, items."""
     positions: list[Position]
     events: int
     """Events applied."""
+    cleared: list[Cleared] = []
+    """Each time that, restored from a snapshot, it forgot what it had been told after that one was taken."""
     losses: list[Loss] = []
     """Losses of the log that were accepted, the newest last."""
+    refused: int = 0
+    """Events refused so far, because they named a user or an item that has no row and gets none yet; see admission.py."""
     rejected: int = 0
     """Records rejected so far; the newest of them are kept."""
     commit: int = 0
@@ -86,6 +102,10 @@ class Meta(msgspec.Struct, kw_only=True, frozen=True):
     """Which opening for writing wrote this."""
     fleet_generation: int = 0
     """Which division of the users among several trainers this belongs to; 0: there is one trainer."""
+
+    def __post_init__(self) -> None:
+        """What was written before an axis was there has no rows on it."""
+        self.counts.extend([0] * (len(Axis) - len(self.counts)))
 
     @property
     def widths(self) -> Dimensions:
@@ -109,6 +129,19 @@ def first_meta(objective: str, seed: int, dimensions: Dimensions, options: dict[
         counts=[0] * len(Axis),
         positions=[],
         events=0,
+    )
+
+
+def next_meta(
+    meta: Meta, options: dict[str, Any], dimensions: Dimensions, tables: Sequence[Table], losses: Sequence[Loss]
+) -> Meta:
+    """The meta record that the next writer begins with: its options and tables, and the losses that it has accepted."""
+    return msgspec.structs.replace(
+        meta,
+        options=options,
+        dimensions=dimensions._asdict(),
+        layout=lines(tables, dimensions),
+        losses=[*meta.losses, *losses][-MOST_LOSSES:],
     )
 
 
@@ -149,13 +182,18 @@ def require_settings(meta: Described, objective: str, seed: int, dimensions: Dim
 
 def _settings(objective: str, seed: int, dimensions: Dimensions) -> dict[str, Any]:
     """What shapes a store, by the name of the setting."""
+    widths = {name: width for name, width in dimensions._asdict().items() if name not in OPTIONAL}
     chosen = {"blend": bool(dimensions.blend), "stack": bool(dimensions.stack)}
-    return {"objective": objective, "seed": seed, **dimensions._asdict(), **chosen}
+    return {"objective": objective, "seed": seed, **widths, **chosen}
 
 
 def require_layout(meta: Described, tables: Sequence[Table], dimensions: Dimensions) -> None:
-    """Raise StoreError where this release declares other columns than the stored ones."""
-    here, there = lines(tables, dimensions), meta.layout
+    """Raise StoreError where this release declares other columns than the stored ones.
+
+    Stored tables that are optional, and not among `tables`, are passed over.
+    """
+    left = {table.name for table in TABLES if table.needs in OPTIONAL} - {table.name for table in tables}
+    here, there = lines(tables, dimensions), [line for line in meta.layout if line.partition(".")[0] not in left]
     if here == there:
         return
     only_here = "; ".join(line for line in here if line not in there) or "nothing that the store has not"

@@ -27,7 +27,9 @@ class Limits(NamedTuple):
     def rows(self, axis: Axis, dimensions: Dimensions) -> int:
         """The most rows of an axis."""
         fixed = {Axis.USER: self.users, Axis.ITEM: self.items, Axis.PARTITION: MOST_PARTITIONS}
-        return {**fixed, Axis.RECENT: dimensions.recent, Axis.MODEL: 1}.get(axis, MOST_ROWS)
+        return {**fixed, Axis.RECENT: dimensions.recent, Axis.MODEL: 1, Axis.ATTRIBUTE: dimensions.attributes}.get(
+            axis, MOST_ROWS
+        )
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -40,6 +40,12 @@ def kept_aside(cursor: "lmdb.Cursor[bytes]", first: int = 0) -> Iterator[tuple[i
             yield int.from_bytes(number), msgspec.msgpack.decode(value, type=Rejected)
 
 
+def replace(cursor: "lmdb.Cursor[bytes]", records: Iterable[tuple[int, Rejected]]) -> None:
+    """Write other records under numbers that are there."""
+    for number, record in [*records]:
+        cursor.put(number.to_bytes(8), msgspec.msgpack.encode(record))
+
+
 def drop(cursor: "lmdb.Cursor[bytes]", numbers: Iterable[int]) -> int:
     """Remove these; how many of them were there."""
     return sum(cursor.delete() for number in numbers if cursor.set_key(number.to_bytes(8)))

@@ -18,6 +18,7 @@ from streammf.errors import StoreError
 from streammf.events.event import Rejected
 from streammf.learning.tables import Array, Axis, Table
 from streammf.state.accepted import read_accepted
+from streammf.state.forgotten import Forgotten, remembered
 from streammf.state.meta import Meta
 from streammf.state.quarantine import kept_aside, read_sent
 from streammf.state.records import BlockLayout, IdChunk
@@ -25,6 +26,8 @@ from streammf.state.records import BlockLayout, IdChunk
 META: Final = b"meta"
 #: What tells one store from all others, whatever they learned: a random number, which copies keep.
 IDENTITY: Final = b"store id"
+#: More than any number of commits.
+MOST_COMMITS: Final = 1 << 63
 #: Blocks handed over at once: some MiB, so that Python's share is small and memory stays bounded.
 AT_ONCE: Final = 1024
 
@@ -101,16 +104,23 @@ class Reading:
         with self._transaction.cursor(self._databases["window"]) as cursor:
             return read_accepted(cursor)
 
+    def forgotten(self) -> list[Forgotten]:
+        """Whom and what the store was told to forget."""
+        if "forgotten" not in self._databases:  # a store of an older release
+            return []
+        with self._transaction.cursor(self._databases["forgotten"]) as cursor:
+            return [*remembered(cursor)]
+
     def sent(self) -> int:
         """The number of the next rejection to be sent on as a dead letter."""
         return read_sent(self._transaction, self._databases["meta"])
 
-    def order(self) -> bytes:
-        """The journal of all commits: runs of records, one after the other; see trainer/order.py."""
+    def order(self, last: int = MOST_COMMITS) -> bytes:
+        """The journal of all commits up to number `last`: runs of records, one after the other; see trainer/order.py."""
         if "order" not in self._databases:  # a store that was last written by an earlier release
             return b""
         with self._transaction.cursor(self._databases["order"]) as cursor:
-            return b"".join([value for _, value in cursor])
+            return b"".join([value for number, value in cursor if int.from_bytes(number) <= last])
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(f"the store {self._path} is damaged: {what}; restore a snapshot, or replay the log")

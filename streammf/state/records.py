@@ -7,9 +7,10 @@ Rules of this file:
 3. The length of every key and value is divisible by 4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Self
 
+import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,9 +84,18 @@ class IdChunk(NamedTuple):
     axis: Axis
     first: int
     lengths: bytes
-    """A byte of length for every id."""
+    """A byte of length for every id; 0: the row has none."""
     heap: bytes
     """The ids' UTF-8, one after the other."""
+
+    @classmethod
+    def of(cls, axis: Axis, first: int, names: Sequence[bytes]) -> Self:
+        """The chunk of these ids."""
+        return cls(axis, first, bytes(map(len, names)), b"".join(names))
+
+    def names(self) -> list[bytes]:
+        """The ids; empty where a row has none."""
+        return split(self.heap, self.lengths)
 
     def record(self) -> tuple[bytes, bytes]:
         """(key, value) of this chunk."""
@@ -101,6 +111,32 @@ class IdChunk(NamedTuple):
         if len(value) != -(-(8 + count + size) // 4) * 4 or sum(lengths) != size:
             raise ValueError(f"the ids from row {int.from_bytes(key)} on are damaged")
         return cls(axis, int.from_bytes(key), lengths, heap)
+
+
+def split(heap: bytes, lengths: Iterable[int]) -> list[bytes]:
+    """The parts of these lengths."""
+    names, at = [], 0
+    for length in map(int, lengths):  # numpy would add up bytes in a byte
+        names.append(heap[at : at + length])
+        at += length
+    return names
+
+
+def chunk_at(cursor: "lmdb.Cursor[bytes]", axis: Axis, row: int) -> IdChunk:
+    """The stored chunk that holds the id of a row. ValueError where there is none."""
+    key = np.array([row], ">u4").tobytes()
+    there = cursor.set_range(key)
+    if not (there and cursor.key() == key):
+        there = cursor.prev() if there else cursor.last()
+    if not there:
+        raise ValueError(f"the ids before row {row} are missing")
+    return IdChunk.read(axis, cursor.key(), cursor.value())
+
+
+def nameless(chunk: IdChunk, vacant: Collection[int]) -> IdChunk:
+    """A chunk without the ids of some rows."""
+    names = chunk.names()
+    return IdChunk.of(chunk.axis, chunk.first, [b"" if chunk.first + n in vacant else name for n, name in enumerate(names)])
 
 
 def padded(value: bytes) -> bytes:

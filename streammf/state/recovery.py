@@ -12,7 +12,7 @@ import numpy as np
 
 from streammf.errors import StoreError
 from streammf.failpoints import reach
-from streammf.learning.tables import Array, Axis
+from streammf.learning.tables import Array, Axis, in_use
 from streammf.state.ids import Ids
 from streammf.state.memory import Memory
 from streammf.state.meta import Meta, require_layout
@@ -33,17 +33,19 @@ def recover(store: Store, memory: Memory, users: Ids, items: Ids) -> Meta | None
         meta = reading.meta()
         if meta is None:
             return None
-        require_layout(meta, memory.tables, memory.dimensions)
+        tables = in_use(memory.tables, meta.widths)  # others keep their first values
+        require_layout(meta, tables, memory.dimensions)
         for axis, ids in ((Axis.USER, users), (Axis.ITEM, items)):
             _recover_ids(reading, axis, meta.counts[axis], ids)
             reach("start.ids")
         for axis in Axis:
             memory.reserve(axis, meta.counts[axis])
-        for table in memory.tables:
+        for table in tables:
             layout = BlockLayout.of(table, memory.dimensions)
             _recover_rows(reading, layout, meta.counts[table.axis], memory)
             reach("start.rows")
         memory.counts[:] = meta.counts
+        memory.vacant = {Axis.USER: set(users.free.tolist()), Axis.ITEM: set(items.free.tolist())}
         memory.clear_marks()
     return meta
 

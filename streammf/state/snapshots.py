@@ -27,8 +27,11 @@ from streammf.state.datafile import said, sync
 from streammf.state.manifest import Manifest
 from streammf.state.meta import require_layout, require_settings
 from streammf.state.owner import Owner
+from streammf.state.restoring import clear_file, told_since
 from streammf.state.store import MANIFEST, Store
 
+#: Where, in a store's folder, what is restored is made ready.
+RESTORED: Final = "restored.new"
 _AT_ONCE: Final = 1 << 20
 _ASIDE: Final = re.compile(r"\..+\.\d+\.new")
 
@@ -134,7 +137,7 @@ def opened(path: Path, *, allow_network: bool = False) -> Store:
 
 def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
     """Raise StoreError where this release has other columns, ConfigurationError where the trainer would learn another model."""
-    if described.dimensions.keys() != set(Dimensions._fields):
+    if described.dimensions.keys() - set(Dimensions._fields):
         raise StoreError(f"the snapshot has dimensions {sorted(described.dimensions)}: use the release that wrote it")
     dimensions = Dimensions(**described.dimensions)
     if min(dimensions) < 0 or dimensions.factors < 1:
@@ -144,14 +147,22 @@ def require_ours(described: Manifest, learning: LearningOptions | None) -> None:
         require_settings(described, learning.objective, learning.seed, learning.dimensions)
 
 
-def restore(snapshot: Path, folder: Path, *, overwrite: bool = False, learning: LearningOptions | None = None) -> Manifest:
+def restore(
+    snapshot: Path,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    learning: LearningOptions | None = None,
+    allow_network: bool = False,
+) -> Manifest:
     """Make `folder` the store that the snapshot was taken of. Refuses over a store, and while somebody owns it.
 
-    learning: what will go on learning; a snapshot of another model is refused.
+    What the store that is replaced was told to forget since then stays forgotten. learning: what will go on learning; a
+    snapshot of another model is refused.
     """
     described = read_manifest(snapshot)
     require_ours(described, learning)
-    aside = folder / "data.restored"
+    aside = folder / RESTORED
     with said("restore into", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
@@ -160,17 +171,23 @@ def restore(snapshot: Path, folder: Path, *, overwrite: bool = False, learning: 
         try:
             if (folder / datafile.NAME).exists() and not overwrite:
                 raise StoreError(f"{folder} holds a store already: --overwrite replaces it, --store names another folder")
-            manifest.require_same(described, *_hashed(snapshot / datafile.NAME, aside), snapshot)
+            shutil.rmtree(aside, ignore_errors=True)  # of an attempt that was killed
+            aside.mkdir()
+            copy = aside / datafile.NAME
+            manifest.require_same(described, *_hashed(snapshot / datafile.NAME, copy), snapshot)
             reach("restore.copied")
-            aside.chmod(0o600)
-            sync(aside)
+            copy.chmod(0o600)
+            if forgotten := told_since(folder, described.store, described.positions, allow_network):
+                clear_file(aside, forgotten, allow_network)
+                reach("restore.cleared")
+            sync(copy)
             reach("restore.synced")
             (folder / "lock.mdb").unlink(missing_ok=True)  # its readers read the file that is replaced
-            aside.rename(folder / datafile.NAME)
+            copy.rename(folder / datafile.NAME)
             reach("restore.renamed")
             sync(folder)
         finally:
-            aside.unlink(missing_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
             owner.release()
     return described
 

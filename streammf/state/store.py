@@ -28,13 +28,15 @@ from streammf.learning.tables import TABLES, Array, Axis, Table
 from streammf.state import datafile, readers
 from streammf.state.accepted import add_accepted
 from streammf.state.changes import Changes
+from streammf.state.committing import Parts
 from streammf.state.datafile import said
 from streammf.state.filesystem import require_local
+from streammf.state.forgotten import KEY, KEY_BYTES, NONE, Erased
 from streammf.state.meta import FORMAT, Meta
 from streammf.state.options import StoreOptions
 from streammf.state.owner import Owner
-from streammf.state.quarantine import SENT, drop, set_aside
-from streammf.state.reading import IDENTITY, META, Reading, read_meta
+from streammf.state.quarantine import SENT, drop
+from streammf.state.reading import IDENTITY, Reading
 from streammf.state.turns import Turns
 
 Writer = Callable[["lmdb.Transaction[bytes]"], None]
@@ -49,6 +51,9 @@ _MOST_DATABASES: Final = 64
 
 class Store:
     """An open store. Made by `open` and `open_readonly`; one of them per folder and process."""
+
+    key: bytes = b""
+    """What the ids of what was forgotten are hashed with; empty in a store of an older release."""
 
     def __init__(self, environment: lmdb.Environment, path: Path, quarantined: int, owner: Owner | None) -> None:
         self.path = path
@@ -130,48 +135,33 @@ class Store:
         order: bytes = b"",
         accepted: Array | None = None,
         window: int = 0,
+        erased: Erased = NONE,
     ) -> Meta:
         """Make all of it durable; return the meta record as written, with what only the store knows filled in.
 
         order: runs of records, as the trainer notes them; see trainer/order.py.
         accepted: uint64, the hashes of the event ids that were accepted since the last commit; the newest `window` are kept.
+        erased: what was forgotten since the last commit; `rejected` does not name it.
         """
-        written = meta
-
-        def rows(transaction: "lmdb.Transaction[bytes]") -> None:
-            for changed in changes.rows:
-                with transaction.cursor(self._databases[f"rows.{changed.layout.table.name}"]) as cursor:
-                    for records in changed.records(cursor.getmulti):
-                        cursor.putmulti(records)
-            reach("store.rows")
-
-        def ids(transaction: "lmdb.Transaction[bytes]") -> None:
-            for chunk in changes.ids:
-                transaction.put(*chunk.record(), db=self._databases[f"ids.{chunk.axis.name.lower()}"])
-            reach("store.ids")
+        parts = Parts(self._databases, changes)
+        meta = written = msgspec.structs.replace(meta, owner_epoch=self.epoch)
 
         def head(transaction: "lmdb.Transaction[bytes]") -> None:
             nonlocal written
-            before = read_meta(transaction, self._databases["meta"])
-            number, rejections = (before.commit, before.rejected) if before else (0, 0)
-            with transaction.cursor(self._databases["quarantine"]) as cursor:
-                rejections = set_aside(cursor, rejections, rejected, self._quarantined)
-            written = msgspec.structs.replace(
-                meta, counts=changes.counts, rejected=rejections, commit=number + 1, owner_epoch=self.epoch
-            )
-            transaction.put(META, msgspec.msgpack.encode(written), db=self._databases["meta"])
-            if order:
-                transaction.put(written.commit.to_bytes(8), order, db=self._databases["order"])
-            reach("store.head")
-
-        def events(transaction: "lmdb.Transaction[bytes]") -> None:
             if accepted is not None:
                 with transaction.cursor(self._databases["window"]) as cursor:
                     add_accepted(cursor, accepted, window)
+            parts.forgotten(transaction, erased)
+            written = parts.head(transaction, meta, rejected, self._quarantined, order)
 
-        self.write([rows, ids, events, head])
+        self.write([parts.rows, parts.ids, head])
         reach("store.committed")
         return written
+
+    def adopt(self, key: bytes) -> None:
+        """Hash what is forgotten with the key of another store, whose entries are to be compared. Only where there are none."""
+        self.write([lambda transaction: _put(transaction, KEY, key, self._databases["meta"])])
+        self.key = key
 
     def drop(self, numbers: Collection[int]) -> int:
         """Remove these records from the quarantine; how many of them were there."""
@@ -251,6 +241,8 @@ class Store:
             _put_number(transaction, _FORMAT, FORMAT, heads)
             _put_number(transaction, _EPOCH, self.epoch, heads)
             transaction.put(IDENTITY, uuid.uuid4().hex.encode(), db=heads, overwrite=False)
+            transaction.put(KEY, os.urandom(KEY_BYTES), db=heads, overwrite=False)
+            self.key = transaction.get(KEY, b"", db=heads)
         reach("store.claimed")
         self._environment.reader_check()
 
@@ -263,6 +255,7 @@ class Store:
                     self._open_database(name, None, create=False)
             with self._transaction() as transaction:
                 self._require_format(transaction)
+                self.key = transaction.get(KEY, b"", db=self._databases["meta"])
 
     def _open_database(self, name: str, transaction: "lmdb.Transaction[bytes] | None", *, create: bool) -> None:
         """A handle that a read transaction opens ends with it: reading, LMDB is to open it by itself (None)."""
@@ -334,11 +327,15 @@ class Store:
 def database_names(tables: Sequence[Table]) -> list[str]:
     """The sub-databases of a store."""
     ids = [f"ids.{axis.name.lower()}" for axis in (Axis.USER, Axis.ITEM)]
-    return ["meta", "quarantine", "order", "window", *ids, *(f"rows.{table.name}" for table in tables)]
+    return ["meta", "quarantine", "order", "window", "forgotten", *ids, *(f"rows.{table.name}" for table in tables)]
 
 
 def _put_number(transaction: "lmdb.Transaction[bytes]", name: bytes, number: int, database: Any) -> None:  # noqa: ANN401
-    transaction.put(name, number.to_bytes(8), db=database)
+    _put(transaction, name, number.to_bytes(8), database)
+
+
+def _put(transaction: "lmdb.Transaction[bytes]", name: bytes, value: bytes, database: Any) -> None:  # noqa: ANN401
+    transaction.put(name, value, db=database)
 
 
 def _environment(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environment:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from streammf.events.event import Rejected
 from streammf.failpoints import reach
 from streammf.state.changes import Changes, Copier
+from streammf.state.forgotten import Erasure, blank_all, erased, naming
 from streammf.state.meta import Meta, Position
 from streammf.state.model import Model
 from streammf.state.store import Store
@@ -66,6 +67,12 @@ class Commits:
         self._writing: Future[Meta] | None = None
         self._due = time.monotonic() + self._seconds
         self._order: list[Runs] = []
+        self._erasures: list[Erasure] = []
+
+    def erased(self, erasures: Sequence[Erasure], rejected: list[Rejected]) -> None:
+        """The model has forgotten these: so does the next commit. What of `rejected`, as in `step`, names one is left blank."""
+        blank_all(rejected, naming([one.id for one in erasures]))
+        self._erasures += erasures
 
     def learned(self, order: Runs) -> None:
         """A batch was learned from, whose records came in this order."""
@@ -124,11 +131,15 @@ class Commits:
             counts=changes.counts,
             positions=list(positions),
             events=self._model.events,
+            refused=self._model.refused,
             commit=self._taken.commit + 1,
         )
         accepted = np.concatenate(self._accepted) if self._accepted else None
-        self._writing = self._thread.submit(self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted)
+        self._writing = self._thread.submit(
+            self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted, tuple(self._erasures)
+        )
         rejected.clear()
+        self._erasures.clear()
         self._order.clear()
         self._accepted.clear()
 
@@ -139,11 +150,13 @@ class Commits:
         rejected: tuple[Rejected, ...],
         order: Runs,
         accepted: NDArray[np.uint64] | None,
+        erasures: tuple[Erasure, ...],
     ) -> Meta:
         """The committer thread's work."""
         self._check()
         began = time.perf_counter()
-        written = self._store.commit(changes, meta, rejected, order.tobytes(), accepted, self._window)
+        told = erased(erasures, self._store.key)
+        written = self._store.commit(changes, meta, rejected, order.tobytes(), accepted, self._window, told)
         self._counters.commit_write_seconds.observe(time.perf_counter() - began)
         self._copier.back()
         return written

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.counters.block import OWN, SECONDS, Block, Counter, Family
-from streammf.events.event import REASONS, UNITS, Rejected
+from streammf.events.event import CONTROL_TYPES, REASONS, UNITS, Control, Rejected
 from streammf.state.meta import Loss, LossReason
 
 BATCHES: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
@@ -32,15 +32,28 @@ OLDEST: Final = 86_400.0
 
 def families(types: Iterable[str]) -> tuple[Family, ...]:
     """The families of a trainer that learns from events of these types."""
-    outcomes = ("applied", "already_applied", "duplicate")
+    outcomes = ("applied", "already_applied", "duplicate", "forgotten", "refused")
     return (
         *OWN,
         Family(
             "events_total",
             "counter",
             "Events handed to the model; already_applied: the log's client delivered them again, and they were dropped; "
-            "duplicate: dropped, because their id was there before.",
+            "duplicate: dropped, because their id was there before; forgotten: dropped, because a restored store has forgotten "
+            "whom they name already; refused: they name a user or an item that gets no row yet.",
             {"type": tuple(types), "outcome": outcomes},
+        ),
+        Family(
+            "controls_total",
+            "counter",
+            "Control events that were acted on; they are no events of events_total.",
+            {"kind": tuple(sorted(CONTROL_TYPES))},
+        ),
+        Family(
+            "expired_total",
+            "counter",
+            "Users and items that were forgotten, because they had no event for long.",
+            {"kind": ("user", "item")},
         ),
         Family("diverged", "gauge", "1 where learning was stopped because the model had diverged, else 0."),
         *_set_aside(),
@@ -119,6 +132,10 @@ class TrainerCounters:
             for reason in LOSSES
         }
         self._duplicate = [block.counter("events_total", name, "duplicate") for name in names]
+        self._refused = [block.counter("events_total", name, "refused") for name in names]
+        self._forgotten = [block.counter("events_total", name, "forgotten") for name in names]
+        self._controls = {kind: block.counter("controls_total", kind) for kind in sorted(CONTROL_TYPES)}
+        self._expired = [block.counter("expired_total", kind) for kind in ("user", "item")]
         self._odd = {kind: block.counter("odd_times_total", kind) for kind in (*UNITS, AHEAD)}
         self._rejected = {reason: block.counter("rejected_total", reason) for reason in REASONS}
 
@@ -133,6 +150,25 @@ class TrainerCounters:
     def duplicate(self, kinds: NDArray[np.uint16]) -> None:
         """Events of these kinds were sent twice."""
         _add(self._duplicate, kinds)
+
+    def refused(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds name a user or an item that gets no row yet."""
+        _add(self._refused, kinds)
+
+    def forgotten(self, kinds: NDArray[np.uint16]) -> None:
+        """Events of these kinds named what is forgotten."""
+        _add(self._forgotten, kinds)
+
+    def controls(self, controls: Sequence[Control]) -> None:
+        """These were acted on."""
+        for control in controls:
+            self._controls[control.kind].add()
+
+    def expired(self, users: int, items: int) -> None:
+        """So many were forgotten, because they had no event for long."""
+        for counter, number in zip(self._expired, (users, items), strict=True):
+            if number:
+                counter.add(number)
 
     def rejected(self, records: Sequence[Rejected]) -> None:
         """These were set aside."""

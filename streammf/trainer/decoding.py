@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streammf.events import codec
-from streammf.events.event import MOST_VALUE, Event, Rejected
+from streammf.events.event import MOST_VALUE, Control, Event, Rejected, moved
 from streammf.events.records import some
 from streammf.events.source import Partition, Records
 from streammf.state.ids import Texts, joined, packed
@@ -46,6 +46,8 @@ class Decoded:
     """Events whose time was in another unit, converted or rejected: unit → number."""
     ids: Texts | None = None
     """The events' own ids, empty where there is none; None: they were not asked for."""
+    controls: list[Control] = field(default_factory=list)
+    """The control events among them, in order."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Decoded":
         """The events that `kept`, (n,), names; everything that was rejected stays."""
@@ -60,6 +62,7 @@ class Decoded:
             rejected=self.rejected,
             units=self.units,
             ids=None if self.ids is None else _chosen(self.ids, kept),
+            controls=moved(self.controls, kept),
         )
 
 
@@ -120,7 +123,12 @@ class Decoder:
             with_ids=self._with_ids,
         )
         apart = {(record.partition, record.offset) for record in columns.rejected}
-        named = zip(records.partitions[others].tolist(), records.offsets[others].tolist(), strict=True)
+        named = [*zip(records.partitions[others].tolist(), records.offsets[others].tolist(), strict=True)]
+        if columns.controls:
+            places = {(control.partition, control.offset) for control in columns.controls}
+            before = others[[place in places for place in named]].tolist()
+            decoded.controls = [one._replace(before=n) for one, n in zip(columns.controls, before, strict=True)]
+            apart |= {(self._partitions[number], offset) for number, offset in places}
         at = others[[(self._partitions[number], offset) not in apart for number, offset in named]]
         users, items = packed(columns.users), packed(columns.items)
         text = np.concatenate((decoded.users.text, users.text, items.text))

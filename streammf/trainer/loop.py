@@ -11,7 +11,7 @@ Rules of this file:
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -19,28 +19,31 @@ import numpy as np
 
 from streammf.counters.block import Block
 from streammf.errors import SourceError
-from streammf.events.event import Rejected
+from streammf.events.event import ERASING, Rejected
 from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import Axis
+from streammf.state.forgotten import Erasure
 from streammf.state.header import Header, Status
 from streammf.state.live import LiveWriter
-from streammf.state.meta import MOST_LOSSES, first_meta, require_settings
-from streammf.state.model import Model
+from streammf.state.meta import first_meta, next_meta, require_settings
+from streammf.state.model import ERASES, Model
+from streammf.state.prepared import kept_of
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 from streammf.trainer import note
 from streammf.trainer.attempts import DECODING, LEARNING, Attempts, in_order
+from streammf.trainer.barred import Barred
 from streammf.trainer.brake import Brake
 from streammf.trainer.commits import Commits
 from streammf.trainer.counting import TrainerCounters, families
-from streammf.trainer.decoding import Decoder
+from streammf.trainer.decoding import Decoded, Decoder
 from streammf.trainer.losses import settle, words
 from streammf.trainer.note import Note
 from streammf.trainer.once import once, window
 from streammf.trainer.options import TrainerOptions
-from streammf.trainer.progress import Progress
+from streammf.trainer.progress import Progress, erasures
 from streammf.trainer.quality import Quality, quality_families
 from streammf.trainer.reader import AHEAD, Reader, Ready
 from streammf.trainer.watcher import Watcher
@@ -55,6 +58,9 @@ NOTICED: Final = 0.1
 
 class Trainer:
     """One source, one store and one live memory, joined. Made, run once, and done; closing the three is the maker's."""
+
+    _ignoring = False
+    """Attributes came that are not learned from."""
 
     def __init__(
         self,
@@ -87,30 +93,35 @@ class Trainer:
         )
         self._window = window(store, options.same_id_events, learning.seed)
         self._rejected: list[Rejected] = []
-        plain = msgspec.to_builtins(learning)
-        meta = store.meta()
+        self._barred = Barred(store, source.topic_ids())
+        plain, meta = msgspec.to_builtins(learning), store.meta()
         if meta is None:
             meta = first_meta(learning.objective, learning.seed, learning.dimensions, plain, live.memory.tables)
         else:
             require_settings(meta, learning.objective, learning.seed, learning.dimensions)
             recover(store, live.memory, live.users, live.items)
+            self._model.refused = meta.refused
             reach("start.recovered")
         self._losses = settle(source, meta.positions, meta.losses, accept_loss)
         self._progress = Progress(source, meta.positions)
         live.memory.add_rows(Axis.PARTITION, np.zeros(len(self._progress.next) - self._progress.met, np.uint64))
-        meta = msgspec.structs.replace(meta, options=plain, losses=[*meta.losses, *self._losses][-MOST_LOSSES:])
+        self._set_aside = meta.rejected
+        meta = next_meta(meta, plain, learning.dimensions, live.memory.tables, self._losses)
         self._commits = Commits(store, self._model, meta, options, self._counters, source.check)
-        self._brake = Brake(options.brake_share)
+        self._brake, self._published = Brake(options.brake_share), 0.0
         self._attempts = Attempts(store.path, source.partitions, self._progress.next)
         ahead = 0 if self._attempts.careful else AHEAD
         self._reader = Reader(source, self._prepare, self._most, options.idle_seconds, ahead)
-        self._set_aside = meta.rejected
-        self._published = 0.0
 
     @property
     def events(self) -> int:
         """Events applied so far, those of earlier runs included."""
         return self._model.events
+
+    @property
+    def refused(self) -> int:
+        """Events refused so far, those of earlier runs included."""
+        return self._model.refused
 
     @property
     def dropped(self) -> int:
@@ -180,26 +191,47 @@ class Trainer:
         """Records of the next batch, at most."""
         return self._attempts.most(self._options.batch)
 
-    def _prepare(self, records: Records) -> Ready:
-        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone."""
+    def _prepare(self, records: Records) -> Iterator[Ready]:
+        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone.
+
+        Where its control events erase, it is several batches: each ends with the first of them.
+        """
         if self._progress.meet(self._source.partitions):
             self._decoder.meet(self._source.partitions)
         tried, poison = self._attempts.without_poison(records)
         with self._attempts.trying(DECODING, len(tried.values), records.positions):
-            began = time.perf_counter()
-            decoded = self._decoder.decode(tried)
-            self._counters.decode_seconds.observe(time.perf_counter() - began)
-            reach("reader.decoded")
-            if poison:
-                decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
-            order = self._progress.order(records.partitions, records.offsets)
-            columns, again = self._progress.unread(decoded, records.positions)
-            columns, duplicates, accepted = once(self._window, columns)
-            rows = self._progress.rows(columns.partitions)
-            events = self._model.prepare(
-                columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets
-            )
-        return Ready(columns, events, again, order, records.positions, duplicates, accepted)
+            decoded = self._decode(tried)
+            ends = erasures(records, decoded.controls)
+            whole = None if ends else self._ready(records, decoded, poison)
+        if whole is not None:
+            yield whole
+            return
+        for part in self._progress.parts(records, ends):  # read once already, they cannot be what a trainer dies of
+            tried, poison = self._attempts.without_poison(part)
+            yield self._ready(part, self._decode(tried), poison)
+
+    def _decode(self, records: Records) -> Decoded:
+        began = time.perf_counter()
+        decoded = self._decoder.decode(records)
+        self._counters.decode_seconds.observe(time.perf_counter() - began)
+        reach("reader.decoded")
+        return decoded
+
+    def _ready(self, records: Records, decoded: Decoded, poison: list[Rejected]) -> Ready:
+        """What was decoded of these records, but for those that are poison, ready to be learned from."""
+        if poison:
+            decoded.rejected = in_order(records, self._source.partitions, decoded.rejected + poison)
+        order = self._progress.order(records.partitions, records.offsets)
+        read = self._progress.read
+        columns, again = self._progress.unread(decoded, records.positions)
+        columns, barred = self._barred.without(columns, read)
+        columns, duplicates, accepted = once(self._window, columns)
+        rows = self._progress.rows(columns.partitions)
+        events = self._model.prepare(
+            columns.users, columns.items, columns.kinds, columns.values, columns.times, rows, columns.offsets, columns.controls
+        )
+        erases = events.forgets or any(control.kind in ERASING for control in columns.controls)
+        return Ready(columns, events, again, order, records.positions, duplicates, accepted, barred, erases)
 
     def _apply(self, batch: Ready) -> None:
         """The learner's part of it."""
@@ -210,26 +242,50 @@ class Trainer:
             self._live.memory.add_rows(Axis.PARTITION, np.zeros(unmet, np.uint64))
         began = time.perf_counter()
         careful = self._attempts.careful
-        with self._attempts.trying(LEARNING, len(columns.kinds), batch.positions):
+        with self._attempts.trying(LEARNING, len(columns.kinds) + len(columns.controls), batch.positions):
             self._model.admit(batch.events)
             reach("learner.admitted")
             if not careful:
                 self._reader.go_on()
-            self._model.apply(batch.events)
+            parts = self._model.apply(batch.events)
             reach("learner.applied")
         self._commits.learned(batch.order)
-        self._brake.judge(self._live.memory.state, batch.events.batch)
+        for part in parts:
+            self._brake.judge(self._live.memory.state, part.batch)
+            self._counters.expired(*part.gone)
+        if (kept := kept_of(parts)) is not None:
+            self._counters.refused(columns.kinds[~kept])
+            batch.columns = columns = columns.only(kept)
         self._counters.learn_seconds.observe(time.perf_counter() - began)
         self._progress.advance(batch.positions)
-        self._counters.batch_events.observe(len(columns.kinds) + len(columns.rejected))
+        self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
         self._counters.applied(columns.kinds)
+        self._counters.controls(columns.controls)
+        if columns.controls and not self._model.options.attributes and not self._ignoring:
+            self._ignoring = any(control.kind not in ERASING for control in columns.controls)
+            if self._ignoring:
+                log.warning("attributes of items and users come, and are not learned from: learning.attributes is 0")
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
+        self._counters.forgotten(batch.barred)
         self._commits.accept(batch.accepted)
         self._counters.rejected(columns.rejected)
         self._counters.odd_times(columns.units, int(np.count_nonzero(columns.times > self._model.clock)))
         if careful:
             self._reader.go_on(1 if self._attempts.careful else 1 + AHEAD)
+        if batch.erases:
+            self._commits.erased(self._erasures(batch), self._rejected)
+            self._reader.erased()
+
+    def _erasures(self, batch: Ready) -> list[Erasure]:
+        """What the control events of a batch ask to be forgotten."""
+        found = []
+        for control in batch.columns.controls:
+            if control.kind in ERASES:
+                partition = self._source.partitions[control.partition]
+                topic_id = self._progress.topic_id(partition)
+                found.append(Erasure(ERASES[control.kind], control.id, *partition, topic_id, control.offset))
+        return found
 
     def _clocks(self) -> Mapping[Partition, int]:
         """The largest event time applied from each partition, ms since the epoch."""
@@ -245,6 +301,7 @@ class Trainer:
             clock=self._model.clock,
             positions=[(p.topic, p.number, offset) for p, offset in self._progress.next.items()],
             rejected=self._set_aside,
+            refused=self._model.refused,
             committed_events=committed.events,
             committed_at=self._commits.at,
         )

@@ -7,16 +7,29 @@ Rules of this file:
 4. A position counts only in the log that it was taken from: see losses.py, which has settled that before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streammf.errors import DataLossError
-from streammf.events.source import Partition, Source
+from streammf.events.event import ERASING, Control
+from streammf.events.records import some
+from streammf.events.source import Partition, Records, Source
 from streammf.state.meta import Position
 from streammf.trainer.decoding import Decoded
 from streammf.trainer.order import Runs, runs
+
+
+def erasures(records: Records, controls: Sequence[Control]) -> list[int]:
+    """After which records of a batch nothing may be made ready before they were applied; none where it is the last alone."""
+    places = [
+        int(np.flatnonzero((records.partitions == control.partition) & (records.offsets == control.offset))[0])
+        for control in controls
+        if control.kind in ERASING
+    ]
+    return [] if places == [len(records.values) - 1] else places
 
 
 class Progress:
@@ -60,6 +73,15 @@ class Progress:
         self._partitions = partitions
         return True
 
+    @property
+    def read(self) -> dict[Partition, int]:
+        """The next offset to be read of each. For the thread that reads."""
+        return dict(zip(self._partitions, self._read.tolist(), strict=True))
+
+    def topic_id(self, partition: Partition) -> str:
+        """Of the log that a partition is of."""
+        return self._ids[partition]
+
     def rows(self, partitions: NDArray[np.int32]) -> NDArray[np.int32]:
         """Rows of the table `partitions` for indices into the source's partitions."""
         rows: NDArray[np.int32] = self._rows[partitions]
@@ -82,13 +104,42 @@ class Progress:
         For the thread that reads.
         """
         starts = dict(zip(self._partitions, self._read.tolist(), strict=True))
-        fresh = self.fresh(columns.partitions, columns.offsets)
+        fresh = self._fresh(columns)
         again = columns.kinds[~fresh]
         if len(again):
             columns = columns.only(fresh)
         columns.rejected = [record for record in columns.rejected if record.offset >= starts[record.partition]]
         self._read = np.maximum(self._read, [positions[partition] for partition in self._partitions])
         return columns, again
+
+    def parts(self, records: Records, after: Sequence[int]) -> Iterator[Records]:
+        """The records of a batch in parts that end after each of these places, and the rest, if any. For the thread that reads.
+
+        The positions of each part are where it ends; asked for once the part before was taken by `unread`.
+        """
+        begin = 0
+        for place in after:
+            end = place + 1
+            if end == len(records.values):
+                break
+            reached = self._read.copy()
+            np.maximum.at(reached, records.partitions[begin:end], records.offsets[begin:end] + 1)
+            positions = dict(zip(self._partitions, reached.tolist(), strict=True))
+            yield replace(some(records, np.arange(begin, end)), positions=positions)
+            begin = end
+        yield some(records, np.arange(begin, len(records.values))) if begin else records
+
+    def _fresh(self, columns: Decoded) -> NDArray[np.bool_]:
+        """The same as `fresh` of its events; control events that came again are dropped."""
+        if not columns.controls:
+            return self.fresh(columns.partitions, columns.offsets)
+        before = [control.before for control in columns.controls]
+        partitions = np.insert(columns.partitions, before, [control.partition for control in columns.controls])
+        offsets = np.insert(columns.offsets, before, [control.offset for control in columns.controls])
+        fresh = self.fresh(partitions, offsets)
+        places = np.array(before) + np.arange(len(before))
+        columns.controls = [one for one, new in zip(columns.controls, fresh[places].tolist(), strict=True) if new]
+        return np.delete(fresh, places)
 
     def fresh(self, partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) which events were not read before; they are now."""

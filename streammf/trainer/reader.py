@@ -4,12 +4,13 @@ Rules of this file:
 1. The source is used by this thread alone while it runs.
 2. The two threads share one interpreter. So whatever Python has to do about a batch is done here, and it is done while the
    learner is in a kernel, which does not need the interpreter: the reader begins with a batch when the learner says so.
-3. Nothing is swallowed: an error is handed over in its place among the batches, and raised by whoever takes it.
+3. Nothing is made ready behind a control event that erases before it was done: an id that comes again has another row then.
+4. Nothing is swallowed: an error is handed over in its place among the batches, and raised by whoever takes it.
 """
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from streammf.events.records import nothing
 from streammf.events.source import Partition, Records, Source
 from streammf.failpoints import reach
-from streammf.state.model import Prepared
+from streammf.state.prepared import Prepared
 from streammf.trainer.decoding import Decoded
 from streammf.trainer.order import Runs
 
@@ -44,6 +45,10 @@ class Ready:
     """Kinds of the events that were left out, because their id was there before."""
     accepted: NDArray[np.uint64]
     """Hashes of the ids of the others that have one, where ids are looked at."""
+    barred: NDArray[np.uint16]
+    """Kinds of the events that were left out, because they name somebody whom a restored store has forgotten already."""
+    erases: bool = False
+    """Its last record erases: whoever has applied it says so to `Reader.erased`."""
 
 
 class Reader(threading.Thread):
@@ -52,12 +57,13 @@ class Reader(threading.Thread):
     def __init__(
         self,
         source: Source,
-        prepare: Callable[[Records], Ready],
+        prepare: Callable[[Records], Iterable[Ready]],
         most: Callable[[], int],
         idle_seconds: float,
         ahead: int = AHEAD,
     ) -> None:
-        """`prepare` is called in this thread, with one batch after the other. `most`: records of the next batch, at most.
+        """`prepare` is called in this thread, with one batch of records after the other, and gives those to be learned from,
+        one or more, each when it is asked for. `most`: records of the next batch, at most.
 
         ahead: batches that may be made ready before `go_on` is called for the first time, beside one.
         """
@@ -70,6 +76,7 @@ class Reader(threading.Thread):
         # not a SimpleQueue: interrupted by a signal whose handler outlasts the timeout, that waits without end (CPython 3.11)
         self._batches: queue.Queue[Ready | Exception | None] = queue.Queue()
         self._may_go_on = threading.Semaphore(ahead)
+        self._erased = threading.Semaphore(0)
 
     def next(self, timeout: float) -> Ready | None:
         """The next batch; None where none came within `timeout` seconds. Raises what the source raised, EOFError at its end.
@@ -90,6 +97,10 @@ class Reader(threading.Thread):
         """Read another batch: the one taken last is about to be learned from."""
         self._may_go_on.release(batches)
 
+    def erased(self) -> None:
+        """A batch that erases was applied."""
+        self._erased.release()
+
     def run(self) -> None:
         """The thread's own work: not to be called."""
         last: Exception | None = None
@@ -104,16 +115,26 @@ class Reader(threading.Thread):
                 if records is not None:
                     reached = records.positions
                     reach("reader.polled")
-                    self._batches.put(self._prepare(records))
-                    reach("reader.prepared")
-                    self._may_go_on.acquire()
+                    for ready in self._prepare(records):
+                        self._hand_over(ready)
+                        if self._stopped.is_set():
+                            break
         except Exception as error:  # noqa: BLE001 - raised again by `next`, in the thread that can act on it
             last = error
         self._batches.put(last)
+
+    def _hand_over(self, ready: Ready) -> None:
+        """Return when the next batch may be made ready."""
+        self._batches.put(ready)
+        reach("reader.prepared")
+        self._may_go_on.acquire()
+        if ready.erases:
+            self._erased.acquire()
 
     def stop(self) -> None:
         """Return when this thread uses the source no longer. Batches not taken are dropped: the log still has them."""
         self._stopped.set()
         self._may_go_on.release()
+        self._erased.release()
         if self.is_alive():
             self.join()

@@ -37,6 +37,7 @@ def answer(request: messages.AnyRequest) -> Outcome:
                 items=3,
                 clock=1_704_067_200_000,
                 rejected=0,
+                refused=0,
                 committed=5,
                 generation=1,
                 trainer_pid=4321,

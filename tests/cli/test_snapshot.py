@@ -60,6 +60,7 @@ SETTINGS = {
     "STREAMMF_LEARNING__RECENT": "50",
     "STREAMMF_LEARNING__NEIGHBOURS": "5",
     "STREAMMF_LEARNING__PEERS": "3",
+    "STREAMMF_LEARNING__ATTRIBUTES": "6",
 }
 
 
@@ -104,7 +105,7 @@ def learned_up_to(store: Path, position: int, identity: str) -> None:
         assert found
         counts = [found.counts[axis] if axis != Axis.PARTITION else 1 for axis in Axis]
         at = [Position("log", 0, position, identity)]
-        opened.commit(Changes(counts, [], []), msgspec.structs.replace(found, positions=at, events=1))
+        opened.commit(Changes(counts, (0, 0), [], [], []), msgspec.structs.replace(found, positions=at, events=1))
 
 
 @pytest.mark.usefixtures("settings")

@@ -137,3 +137,28 @@ def test_a_value_that_is_no_number_is_said_in_plain_words(tmp_path: Path) -> Non
     done = streammf(tmp_path, "track", "--user", "a", "--item", "b", "--value", "nan")
     assert done.returncode == ExitCode.USAGE
     assert "--value is a number, not nan" in done.stderr
+
+
+def test_flags_say_what_an_item_or_a_user_is(tmp_path: Path) -> None:
+    streammf(tmp_path, "track", "--type", "item", "--item", "i", "--category", "a", "--category", "b", "--hidden")
+    streammf(tmp_path, "track", "--type", "user", "--user", "u", "--category", "s", "--ts", "5")
+    found = learned_from(tmp_path)
+    assert [(one.kind, one.id, one.attributes.categories, one.attributes.hidden) for one in found.controls] == [
+        ("item", "i", ("a", "b"), True), ("user", "u", ("s",), False),
+    ]  # fmt: skip
+    assert found.controls[1].time == 5
+
+
+def test_flags_ask_to_forget(tmp_path: Path) -> None:
+    streammf(tmp_path, "track", "--type", "forget_user", "--user", "u")
+    streammf(tmp_path, "track", "--type", "delete_item", "--item", "i")
+    assert [(one.kind, one.id) for one in learned_from(tmp_path).controls] == [("forget_user", "u"), ("delete_item", "i")]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--type", "item", "--user", "u"], ["--type", "user", "--user", "u", "--hidden"],
+              ["--type", "user", "--user", "u", "--item", "i"], ["--user", "u", "--item", "i", "--category", "a"],
+              ["--type", "forget_user", "--item", "i"], ["--type", "delete_item", "--item", "i", "--category", "a"]],
+)  # fmt: skip
+def test_flags_that_are_about_nothing_are_refused(tmp_path: Path, flags: list[str]) -> None:
+    assert streammf(tmp_path, "track", *flags).returncode == ExitCode.USAGE

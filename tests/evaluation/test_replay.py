@@ -144,3 +144,15 @@ def test_an_embedded_log_is_copied_too_and_what_arrives_is_what_was_sent(tmp_pat
         columns = decode(records, source.partitions, TYPES)
         assert columns.users[:2] == ["u0", "u1"]
         assert columns.times.tolist() == list(range(len(columns.users)))
+
+
+def test_control_events_go_over_in_their_places_whatever_the_plan(tmp_path: Path) -> None:
+    sink = Kept()
+    before = int(time.time() * 1000)
+    about: dict[str, object] = {"type": "item", "item": "i", "categories": ["c"]}
+    lines = [about, {"user": "a", "item": "i", "ts": 1}, {**about, "ts": 7}, {"user": "b", "item": "i", "ts": 9}]
+    done = replay(log_of(tmp_path, *lines), sink, TYPES, Plan(since=5))
+    assert [key for key, *_ in sink.records] == [b"i", b"i", b"b"]
+    assert sink.records[0][2] >= before, "without a time of its own it is said now"
+    assert [moment for *_, moment in sink.records[1:]] == [7, 9]
+    assert (done.written, done.controls, done.left_out, done.first_time) == (1, 2, 1, 9)

@@ -24,7 +24,7 @@ REASONS = {"malformed", "missing", "type", "id", "value", "time", "unknown_type"
 
 
 def batch_of(values: Sequence[bytes | None], timestamp: int = 1000) -> PlainRecords:
-    """Records at offsets 10, 11, ... of the second partition."""
+    """Records at offsets 10, 11, ... of the second partition, whose keys are no text: a null value names nobody."""
     count = len(values)
     return PlainRecords(
         values=values,
@@ -32,7 +32,7 @@ def batch_of(values: Sequence[bytes | None], timestamp: int = 1000) -> PlainReco
         offsets=np.arange(10, 10 + count, dtype=np.int64),
         positions={PARTITIONS[0]: 0, PARTITIONS[1]: 10 + count},
         timestamps=[timestamp + i for i in range(count)],
-        keys=[b"key-%d" % i for i in range(count)],
+        keys=[b"key-%d\xff" % i for i in range(count)],
     )
 
 
@@ -49,7 +49,8 @@ def check_shape(columns: Columns, count: int) -> None:
     assert (good,) == columns.values.shape == columns.times.shape == columns.partitions.shape == columns.offsets.shape
     arrays = columns.values, columns.times, columns.partitions, columns.offsets
     assert [array.dtype.name for array in arrays] == ["float32", "int64", "int32", "int64"]
-    offsets = columns.offsets.tolist() + [bad.offset for bad in columns.rejected]
+    others = [bad.offset for bad in columns.rejected] + [control.offset for control in columns.controls]
+    offsets = columns.offsets.tolist() + others
     assert sorted(offsets) == list(range(10, 10 + count))
     assert columns.offsets.tolist() == sorted(columns.offsets.tolist())
     assert [bad.offset for bad in columns.rejected] == sorted(bad.offset for bad in columns.rejected)
@@ -158,10 +159,11 @@ BAD: list[tuple[str, bytes | None]] = [
     ("unknown_type", written(user="u", item="i", type="veiw")),
     ("unknown_type", written(user="u", item="i", type="")),
     ("unknown_type", packed(user="u", item="i", type="x" * 10_000)),
-    ("control", written(user="u", type="forget_user")),
-    ("control", packed(item="i", type="delete_item")),
-    ("control", written(user="u", item="i", type="item")),
-    ("control", written(item="i", type="item", title="A title", hidden=False)),
+    ("control", written(item="i", type="forget_user")),
+    ("control", packed(user="u", type="delete_item")),
+    ("control", written(user="u", type="item")),
+    ("control", written(item="i", type="item", categories="not a list")),
+    ("control", packed(user="u", type="user", segment="x" * 256)),
 ]
 
 
@@ -175,7 +177,7 @@ def test_each_bad_record_is_named_and_spoils_no_other(reason: str, value: bytes 
     assert [bad.reason for bad in columns.rejected] == [reason, reason]
     first = columns.rejected[0]
     assert (first.partition, first.offset, first.value) == (PARTITIONS[1], 11, value)
-    assert (first.key, first.timestamp) == (b"key-1", 1001)
+    assert (first.key, first.timestamp) == (b"key-1\xff", 1001)
 
 
 def test_all_bad_records_together_give_no_event() -> None:
@@ -229,7 +231,19 @@ def test_an_unknown_type_names_the_setting_and_what_it_allows() -> None:
 
 def test_a_control_type_stays_control_even_where_the_setting_allows_it() -> None:
     columns = decode(batch_of([written(user="u", item="i", type="item")]), PARTITIONS, [*TYPES, *CONTROL_TYPES])
-    assert [bad.reason for bad in columns.rejected] == ["control"]
+    assert [control.kind for control in columns.controls] == ["item"]
+    assert columns.users == []
+
+
+def test_a_control_event_stands_between_the_events_before_and_after_it() -> None:
+    good = written(user="a", item="b")
+    about = written(type="item", item="i", categories=["x"]), packed(type="user", user="u", segment="s")
+    columns = decoded(about[0], good, b"nonsense", good, about[1], good, about[0])
+    assert [(one.kind, one.id, one.offset, one.before) for one in columns.controls] == [
+        ("item", "i", 10, 0), ("user", "u", 14, 2), ("item", "i", 16, 3),
+    ]  # fmt: skip
+    assert columns.offsets.tolist() == [11, 13, 15]
+    assert [one.before for one in columns.only(np.array([False, True, False])).controls] == [0, 1, 1]
 
 
 EVENTS = st.builds(

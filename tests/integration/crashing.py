@@ -27,7 +27,7 @@ from streammf.state.store import Store
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
 from tests.trainer.partitioned import PartitionedSource
-from tests.trainer.sources import clicks
+from tests.trainer.sources import clicks, forgetting
 
 EVENTS = 2_500
 #: Of so many that the table of their ids grows, rows and all, while they are learned.
@@ -47,18 +47,30 @@ class Try(msgspec.Struct, kw_only=True, frozen=True):
     doing: Literal["learn", "snapshot", "remove", "restore"] = "learn"
     events: int = EVENTS
     """The log's length."""
+    gated: bool = False
+    """With caps and a threshold for new ids, which some events do not pass, and without those who are away for a while."""
+    forgetting: bool = False
+    """Whether the log asks to forget users and items."""
 
 
-def log(count: int) -> list[Event]:
+def log(count: int, *, forgets: bool = False) -> list[Event | bytes]:
     """The first `count` events of what is learned."""
-    return clicks(count, users=USERS)
+    events = clicks(count, users=USERS)
+    return forgetting(events) if forgets else [*events]
 
 
 def learn(one: Try) -> None:
     """Learn everything that is not learned yet."""
     folder = Path(one.folder)
     learning = msgspec.convert({"objective": one.objective, "factors": 8, "history": 8, "recent": 300}, LearningOptions)
-    source = PartitionedSource(log(one.events), one.partitions, patience=OPTIONS.commit_events + 2 * OPTIONS.batch)
+    if one.gated:
+        learning = msgspec.structs.replace(
+            learning, most_users=15, most_items=25, admit_after=3, forget_users_after_days=0.01, forget_items_after_days=0.03,
+            forget_every=60,
+        )  # fmt: skip
+    source = PartitionedSource(
+        log(one.events, forgets=one.forgetting), one.partitions, patience=OPTIONS.commit_events + 2 * OPTIONS.batch
+    )
     with (
         closing(Store.open(StoreOptions(path=str(folder / "store")))) as store,
         closing(LiveWriter(folder / "live", learning, Limits(10_000, 10_000))) as live,

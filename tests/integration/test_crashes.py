@@ -45,6 +45,11 @@ KEEPING = {
 }
 #: Events that a snapshot is made of.
 HALF = 1_300
+#: Where what is forgotten is in one home of the model and not in another.
+AROUND_FORGETTING = {
+    "forget.erased", "forget.ids", "learner.applied", "ids.users", "reader.prepared", "rows.added", "commit.copied",
+    "store.rows", "store.ids", "store.head", "store.committed", "header.written",
+}  # fmt: skip
 
 
 class Crashes:
@@ -186,6 +191,52 @@ def test_killed_again_and_again_it_still_learns_the_same(tmp_path: Path, crashes
         assert crashes(Try(folder=str(again), failpoints=f"{place}=kill@1")) == -signal.SIGKILL, place
     assert crashes(Try(folder=str(again))) == 0
     assert stored(again) == stored(tmp_path / "whole")
+
+
+def test_killed_among_refused_events_and_forgotten_people_it_comes_to_the_same(tmp_path: Path, crashes: Crashes) -> None:
+    recorded = tmp_path / "places"
+    assert crashes(Try(folder=str(tmp_path / "whole"), gated=True, failpoints=f"record={recorded}")) == 0
+    wanted, passed = refused_of(tmp_path / "whole"), Counter(recorded.read_text().split())
+    assert passed["forget.erased"] == passed["forget.ids"] > 20
+    places = [
+        "reader.prepared", "rows.added", "learner.admitted", "learner.applied", "forget.erased", "forget.ids", "commit.copied",
+        "store.ids", "store.head", "store.committed",
+    ]  # fmt: skip
+    for place, at in [(name, time) for name in places for time in (1, (passed[name] + 1) // 2)]:
+        folder = tmp_path / f"{place}-{at}"
+        code = crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}", gated=True))
+        assert code in {-signal.SIGKILL, 0}, (place, at)
+        assert crashes(Try(folder=str(folder), gated=True)) == 0, (place, at)
+        assert refused_of(folder) == wanted, (place, at)
+
+
+def refused_of(folder: Path) -> tuple[int, str]:
+    """How many events were refused, and the digest, once it is known that no event is missing."""
+    with Store.open_readonly(folder / "store") as store:
+        meta = store.meta()
+        assert meta is not None
+        assert meta.events + meta.refused == EVENTS
+        assert meta.refused > 100
+        return meta.refused, digest(store)
+
+
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+def test_killed_around_forgetting_it_has_forgotten_and_learned_the_same_in_the_end(
+    tmp_path: Path, crashes: Crashes, objective: str
+) -> None:
+    recorded, log = tmp_path / "places", Try(folder=str(tmp_path / "whole"), objective=objective, forgetting=True)
+    assert crashes(msgspec.structs.replace(log, failpoints=f"record={recorded}")) == 0
+    wanted = stored(tmp_path / "whole")
+    passed = Counter(recorded.read_text().split())
+    assert passed["forget.erased"] == passed["forget.ids"] > 20
+    tries = [(place, at) for place in sorted(AROUND_FORGETTING) for at in times(passed[place])]
+    for place, at in tries:
+        again = msgspec.structs.replace(log, folder=str(tmp_path / f"{place}-{at}"))
+        code = crashes(msgspec.structs.replace(again, failpoints=f"{place}=kill@{at}"))
+        assert code in {-signal.SIGKILL, 0}, (place, at)
+        assert crashes(again) == 0, (place, at)
+        assert stored(Path(again.folder)) == wanted, (place, at)
+    print(f"{objective}: {len(AROUND_FORGETTING)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
 
 
 @pytest.mark.parametrize("place", ["", "store.head=kill@2", "store.committed=kill@3", "learner.applied=kill@7"])

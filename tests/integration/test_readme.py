@@ -90,10 +90,16 @@ def test_snapshots_are_made_checked_and_restored_as_written(tmp_path: Path) -> N
     with running("train", environment=environment, cwd=tmp_path) as trainer:
         trainer.ready()
         wait_for(lambda: run("streammf snapshot create", tmp_path, environment), "the first commit", 60)
-        said = [run(line, tmp_path, environment) for line in lines if "restore" not in line]
+        said = [run(line, tmp_path, environment) for line in lines if not alone(line)]
     assert "healthy" in "".join(said)
-    restored = run(next(line for line in lines if "restore" in line), tmp_path, environment)
+    compacted, restored = (run(line, tmp_path, environment) for line in lines if alone(line))
+    assert "bytes" in compacted
     assert "1 events restored" in restored
+
+
+def alone(line: str) -> bool:
+    """Whether a command wants the trainer stopped."""
+    return "restore" in line or "compact" in line
 
 
 @pytest.mark.kafka
@@ -127,10 +133,15 @@ def test_a_log_is_evaluated_and_searched_as_written(tmp_path: Path) -> None:
     )
 
 
-def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
-    (tmp_path / "streammf.toml").write_text(blocks("toml")[0])
+def test_the_examples_of_a_settings_file_are_some(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("STREAMMF_")}
-    assert "factors = 64" in run("streammf config", tmp_path, environment)
+    said = []
+    for block in blocks("toml"):
+        (tmp_path / "streammf.toml").write_text(block)
+        said.append(run("streammf config", tmp_path, environment))
+    assert len(said) == 2
+    assert "factors = 64" in "".join(said)
+    assert "admit_after = 2" in "".join(said)
 
 
 def test_the_table_of_settings_is_the_codes() -> None:

@@ -33,7 +33,7 @@ def _columns(number: int, table: Table, rows: int, dimensions: Dimensions, seed:
 def model(options: LearningOptions, users: int, items: int, events: int, partitions: int = 1) -> Model:
     """A new model with room for this many rows; all users, items and partitions count as registered."""
     rows = {Axis.USER: users, Axis.ITEM: items, Axis.SEEN: events, Axis.PARTITION: partitions, Axis.MODEL: 1}
-    rows[Axis.RECENT] = options.recent
+    rows |= {Axis.RECENT: options.recent, Axis.ATTRIBUTE: max(options.attributes, 1)}
     state = State._make((_columns(n, t, rows[t.axis], options.dimensions, options.seed) for n, t in enumerate(TABLES)))
     counts = np.array([0 if axis == Axis.SEEN else rows[axis] for axis in Axis], np.int64)
     capacity = {table.name: rows[table.axis] for table in TABLES}

@@ -41,8 +41,8 @@ REQUESTS: Final[dict[str, tuple[Call[Any], Request]]] = {
 POSITION: Final = [("events", 0, 99_000), ("events", 1, 2**40)]
 INCLUDED: Final = (Position("events", 0, 99_000), Position("events", 1, 2**40))
 NUMBERS: Final[dict[str, Any]] = {
-    "users": 943, "items": 1682, "clock": 893_286_638_000, "rejected": 2, "committed": 90_000, "generation": 3,
-    "trainer_pid": 41, "pid": 42,
+    "users": 943, "items": 1682, "clock": 893_286_638_000, "rejected": 2, "refused": 4, "committed": 90_000,
+    "generation": 3, "trainer_pid": 41, "pid": 42,
 }  # fmt: skip
 
 QUALITY: Final[dict[str, Any]] = {

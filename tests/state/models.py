@@ -23,7 +23,9 @@ from streammf.state.options import Limits, StoreOptions
 from streammf.state.recovery import recover
 from streammf.state.store import Store
 
-DIMENSIONS = Dimensions(factors=4, history=3, recent=50, blend=1, neighbours=5, peers=3, stack=1)
+DIMENSIONS = Dimensions(
+    factors=4, history=3, recent=50, blend=1, neighbours=5, peers=3, stack=1, attributes=6, admission=1, expiry=1
+)
 #: What a model of rankings can have.
 RANKING = DIMENSIONS._replace(stack=0)
 LIMITS = Limits(users=100_000, items=100_000)

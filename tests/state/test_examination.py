@@ -104,6 +104,12 @@ def test_an_item_without_popularity_is_no_fault(tmp_path: Path) -> None:
     assert spoilt(learned(tmp_path / "store"), with_value(ITEMS, "log_popularity", 2, -np.inf)) == []
 
 
+def test_an_item_that_is_described_and_not_chosen_yet_is_no_fault(tmp_path: Path) -> None:
+    path = learned(tmp_path / "store")
+    assert spoilt(path, with_value(ITEMS, "events", 2, -1)) == []
+    assert spoilt(path, with_value(ITEMS, "events", 2, -2)) == ["row 2 of items.events holds -2"]
+
+
 def test_many_faults_of_one_kind_are_counted(tmp_path: Path) -> None:
     writers = [with_value(USERS, "factor", row, np.nan) for row in range(20)]
     found = spoilt(learned(tmp_path / "store"), *writers)
@@ -120,7 +126,7 @@ def test_many_faults_of_one_kind_are_counted(tmp_path: Path) -> None:
             {"positions": [Position("events", 0, 40, "id")]},
             "2,000 events were learned from logs that were read up to 40 offsets",
         ),
-        ({"counts": [-1, 50, 10, 1, 50, 1]}, "the counts are [-1, 50, 10, 1, 50, 1]"),
+        ({"counts": [-1, 50, 10, 1, 50, 1, 0]}, "the counts are [-1, 50, 10, 1, 50, 1, 0]"),
         ({"layout": ["users.factor: f4 x 4"]}, "rows were not read: the store was written with other columns"),
         ({"dimensions": {"factors": 4}}, "rows were not read: the store was written with other columns"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streammf.errors import MemoryFullError
-from streammf.state.ids import FIRST_LEVEL, Ids, capacity_of
+from streammf.state.ids import FIRST_LEVEL, Ids, capacity_of, packed
 
 SETTING = "live.most_users"
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -118,7 +118,6 @@ def test_what_is_exported_in_pieces_is_loaded_with_the_same_rows_and_hashes() ->
     [
         (b"abab", [2, 2], "'ab' is there twice"),
         (b"abc", [1, 1], "3 bytes of ids, but the lengths say 2"),
-        (b"abc", [3, 0], "1..255"),
         (b"a\0c", [3], "NUL"),
     ],
 )
@@ -156,3 +155,85 @@ def test_a_full_file_system_leaves_the_table_as_it_was(small_tmpfs: Path) -> Non
 def test_hashes_depend_on_the_seed() -> None:
     a, b = Ids.anonymous(1, 10, SETTING), Ids.anonymous(2, 10, SETTING)
     assert a.register(["x"])[1] != b.register(["x"])[1]
+
+
+def test_a_forgotten_id_is_unknown_and_its_row_goes_to_the_next_new_one() -> None:
+    ids = anonymous()
+    ids.register(["a", "b", "c", "d"])
+    ids.forget(np.array([2, 0], np.int32))
+    assert ids.rows(["a", "b", "c", "d"]).tolist() == [-1, 1, -1, 3]
+    assert ids.names(np.arange(4)) == ["", "b", "", "d"]
+    again = ids.register_texts(packed(["d", "much longer", "c", "e"]))
+    assert again.rows.tolist() == [3, 0, 2, 4]
+    assert again.new.tolist() == [0, 2, 4]
+    assert ids.names(np.arange(5)) == ["much longer", "b", "c", "d", "e"]
+    assert ids.count == 5
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.integers(1, 3), st.booleans()), max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_registering_and_forgetting_are_those_of_a_dictionary(steps: list[tuple[str, int, bool]]) -> None:
+    ids, oracle, free = anonymous(), dict[str, int](), set[int]()
+    for letter, length, forget in steps:
+        name = letter * length
+        if forget and name in oracle:
+            row = oracle.pop(name)
+            free.add(row)
+            ids.forget(np.array([row], np.int32))
+        elif not forget:
+            if name not in oracle:
+                oracle[name] = min(free) if free else len(oracle)
+                free.discard(oracle[name])
+            ids.register([name])
+        assert ids.rows(list(oracle)).tolist() == list(oracle.values())
+        assert ids.names(np.array([*oracle.values()], np.int32)) == list(oracle)
+        assert ids.free.tolist() == sorted(free)
+
+
+def test_of_a_forgotten_id_nothing_is_left_in_any_level_or_in_the_heap() -> None:
+    ids = anonymous()
+    drawn = np.random.default_rng(1)
+    names = [drawn.bytes(16).hex() for _ in range(5_000)]
+    ids.register(names[:100])
+    ids.register(names)
+    assert ids.level > FIRST_LEVEL
+    before = ids._slots[: 2 << ids.level].copy()
+    ids.forget(np.array([7], np.int32))
+    assert names[7].encode() not in ids._heap[: ids._end].tobytes()
+    left = ids._slots[: 2 << ids.level]
+    assert set(before.tolist()) - set(left.tolist()) == {next(s for s in before.tolist() if s & 0xFFFFFFFF == 8)}
+    assert ids.rows(names).tolist() == [row if row != 7 else -1 for row in range(5_000)]
+
+
+def test_ids_that_come_and_go_need_no_more_room_than_those_that_are_there() -> None:
+    ids = anonymous(limit=100)
+    for n in range(50):
+        ids.register([f"{n:04}-{i:04}" for i in range(100)])
+        assert ids.count == 100
+        ids.forget(np.arange(100, dtype=np.int32))
+    assert ids._end == 900
+    assert ids.level == FIRST_LEVEL
+
+
+def test_rows_without_an_id_are_exported_and_loaded_as_such() -> None:
+    ids, copy = anonymous(), anonymous()
+    ids.register(["a", "b", "c", "d"])
+    ids.forget(np.array([0, 2, 3], np.int32))
+    heap, lengths = ids.export(0, 4)
+    assert (heap, lengths.tolist()) == (b"b", [0, 1, 0, 0])
+    copy.load(heap, lengths)
+    assert (copy.count, copy.free.tolist()) == (4, [0, 2, 3])
+    assert copy.register_texts(packed(["x", "b", "y", "z", "w"])).rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_reader_does_not_find_what_was_forgotten_whenever_it_began(tmp_path: Path) -> None:
+    writer = Ids.create(tmp_path, "ids", 7, 1_000_000, SETTING)
+    reader = Ids.attach(tmp_path, "ids", 7)
+    names = [f"id-{i}" for i in range(2_000)]
+    writer.register(names[:500])
+    early = reader.until(writer.count, writer.level)
+    writer.register(names)
+    writer.forget(np.array([3], np.int32))
+    for then, known in ((early, 500), (reader.until(writer.count, writer.level), 2_000)):
+        assert then.rows(names[:known]).tolist() == [row if row != 3 else -1 for row in range(known)]
+        assert then.names(np.array([3, 4], np.int32)) == ["", "id-4"]

@@ -45,7 +45,7 @@ def test_what_is_published_is_seen_with_what_belongs_to_it(tmp_path: Path) -> No
     assert view.header.status == "learning"
     assert view.header.positions == [("users", 0, 10)]
     assert view.header.generation == 1
-    assert view.counts.tolist() == [10, 0, 0, 0, 100, 1]
+    assert view.counts.tolist() == [10, 0, 0, 0, 100, 1, 0]
     assert view.options == processes.OPTIONS
     assert [view.user_row(name_of(n)) for n in (0, 9, 10)] == [0, 9, -1]
     assert np.array_equal(view.state.users.bias[:10], writer.memory.state.users.bias[:10])

@@ -13,7 +13,10 @@ from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Use
 from streammf.state.memory import Memory, offsets
 from streammf.state.options import Limits
 
-DIMENSIONS = Dimensions(factors=5, history=3, recent=40, blend=1, neighbours=4, peers=3, stack=1)
+#: All tables are in use.
+DIMENSIONS = Dimensions(
+    factors=5, history=3, recent=40, blend=1, neighbours=4, peers=3, stack=1, attributes=16, admission=1, expiry=1
+)
 SMALL = Limits(users=50_000, items=20_000)
 KEYS = np.random.default_rng(5).integers(0, 2**63, 30_000).astype(np.uint64)
 
@@ -45,7 +48,7 @@ def assert_same(a: dict[str, list[Array]], b: dict[str, list[Array]]) -> None:
 
 def test_a_new_memory_has_the_rows_of_fixed_length_and_no_others() -> None:
     memory = Memory.anonymous(DIMENSIONS, 7)
-    assert memory.counts.tolist() == [0, 0, 0, 0, 40, 1]
+    assert memory.counts.tolist() == [0, 0, 0, 0, 40, 1, 16]
     assert (memory.state.recent.item[:40] == -1).all()
     assert memory.state.whole.events.shape == (1,)
 
@@ -110,14 +113,18 @@ def test_a_reader_sees_rows_that_come_after_it_and_cannot_write(tmp_path: Path) 
                 array[0] = 1
 
 
-def test_without_blend_and_stack_their_tables_have_no_rows_and_no_files(tmp_path: Path) -> None:
-    plain = DIMENSIONS._replace(blend=0, neighbours=1, peers=1, stack=0)
+def test_what_is_off_has_no_rows_and_no_files(tmp_path: Path) -> None:
+    plain = DIMENSIONS._replace(blend=0, neighbours=1, peers=1, stack=0, attributes=0, admission=0, expiry=0)
     writer = Memory.create(tmp_path, plain, 7, limits=SMALL)
     writer.add_rows(Axis.ITEM, KEYS[:300])
     reader = Memory.attach(tmp_path)
     unused = {table.name for table in TABLES if table.needs}
-    of_stack = {"rated_users", "rated_items", "stack"}
-    assert unused - of_stack == {"neighbours", "audience", "solved_users", "solved_items", "grams", "blend"}
+    assert unused == {
+        "neighbours", "audience", "solved_users", "solved_items", "grams", "blend",
+        "rated_users", "rated_items", "stack",
+        "described_users", "described_items", "item_values", "user_values", "describing",
+        "newcomers", "expiry",
+    }  # fmt: skip
     assert not unused & {path.stem for path in tmp_path.iterdir()}
     for memory in (writer, reader):
         assert not any(array.size for name in unused for array in getattr(memory.state, name))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streammf.learning.tables import TABLES, Axis, Dimensions, Table, row_bytes
-from streammf.state.records import PAGE, PAGE_HEADER, BlockLayout, IdChunk, id_chunks, rows_per_block
+from streammf.state.records import PAGE, PAGE_HEADER, BlockLayout, IdChunk, id_chunks, rows_per_block, split
 from tests.state.models import change, model
 
 
@@ -40,3 +40,8 @@ def test_a_damaged_id_chunk_is_noticed() -> None:
         IdChunk.read(Axis.USER, key, value[:-4])
     with pytest.raises(ValueError, match="damaged"):
         IdChunk.read(Axis.USER, key, value[:8] + b"\2" + value[9:])
+
+
+def test_ids_of_more_than_a_byte_of_bytes_together_come_apart_as_they_were() -> None:
+    names = [b"x" * 200, b"", b"y" * 255, b"z"]
+    assert split(b"".join(names), np.array([len(name) for name in names], np.uint8)) == names

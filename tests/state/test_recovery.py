@@ -127,7 +127,7 @@ def test_a_configuration_that_asks_for_another_model_is_refused(
 
 
 def test_a_store_from_before_the_blend_opens_without_it_and_an_opening_with_it_says_so() -> None:
-    plain = DIMENSIONS._replace(blend=0, neighbours=1, peers=1, stack=0)
+    plain = DIMENSIONS._replace(blend=0, neighbours=1, peers=1, stack=0, attributes=0)
     old = msgspec.structs.replace(
         meta(), dimensions={"factors": plain.factors, "history": plain.history, "recent": plain.recent}, options={"factors": 4}
     )

@@ -28,18 +28,19 @@ def place_of(name: str, level: int) -> int:
 
 
 def table(names: list[str]) -> tuple[Array, Array]:
-    """(starts, heap) of ids in row order."""
-    starts = np.cumsum([0] + [len(name.encode()) for name in names])
-    return starts, np.frombuffer("".join(names).encode() + b"\0", np.uint8)
+    """(places, heap) of ids in row order."""
+    sizes = np.array([len(name.encode()) for name in names], np.int64)
+    starts = np.cumsum(sizes) - sizes
+    return np.append(starts << 16 | sizes << 8 | sizes, 0), np.frombuffer("".join(names).encode() + b"\0", np.uint8)
 
 
 def look_up(level_slots: Array, names: list[str], count: int, asked: list[str]) -> list[int]:
-    starts, heap = table(names)
+    places, heap = table(names)
     text = np.frombuffer("\0".join(asked).encode(), np.uint8)
     begins, stops = np.empty((2, len(asked)), np.int64)
     assert slots.split(text, begins, stops) == len(asked)
     rows = np.empty(len(asked), np.int32)
-    slots.look_up(level_slots, LEVEL, starts, heap, count, SEED, text, begins, stops, rows)
+    slots.look_up(level_slots, LEVEL, places, heap, count, SEED, text, begins, stops, rows)
     return [int(row) for row in rows]
 
 
@@ -98,7 +99,34 @@ def test_widening_puts_each_slot_where_a_search_begins_and_leaves_the_old_level(
 
 
 def test_gather_writes_the_ids_of_rows() -> None:
-    starts, heap = table(["a", "日本", "ccc"])
+    places, heap = table(["a", "日本", "ccc"])
     text = np.zeros(20, np.uint8)
-    end = slots.gather(starts, heap, np.array([2, 1, 1], np.int32), text)
+    end = slots.gather(places, heap, np.array([2, 1, 1], np.int32), 1, text)
     assert text[:end].tobytes().decode() == "ccc\0日本\0日本\0"
+    end = slots.gather(places, heap, np.array([2, 0], np.int32), 0, text)
+    assert text[:end].tobytes() == b"ccca"
+
+
+def test_gather_stops_where_there_is_no_room() -> None:
+    places, heap = table(["a", "ccc"])
+    text = np.full(4, 7, np.uint8)
+    assert slots.gather(places, heap, np.array([0, 1], np.int32), 1, text) == 2
+    assert text.tolist() == [ord("a"), 0, 7, 7]
+
+
+@pytest.mark.parametrize("gone", range(12))
+def test_what_stood_behind_a_forgotten_id_is_still_found(gone: int) -> None:
+    names = [f"n{i}" for i in range(12)]
+    level_slots = np.zeros(2 << LEVEL, np.uint64)
+    for row, name in enumerate(names):
+        at = place_of(name, LEVEL)
+        while level_slots[at]:
+            at = (1 << LEVEL) + (at + 1) % (1 << LEVEL)
+        level_slots[at] = slot_of(name, row)
+    places, heap = table(names)
+    heap = heap.copy()
+    slots.forget(level_slots, LEVEL, LEVEL, places, heap, SEED, np.array([gone, gone], np.int32))
+    assert look_up(level_slots, names, 12, names) == [row if row != gone else -1 for row in range(12)]
+    assert level_slots[0] == 2, "once, and ended"
+    assert names[gone].encode() + b"n" not in heap.tobytes() + b"n"
+    assert places[gone] & 255 == 0

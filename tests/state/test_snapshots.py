@@ -89,7 +89,7 @@ def test_one_flipped_bit_anywhere_is_refused_and_the_store_stays(snapshot: Path,
             snapshots.opened(snapshot)
     with Store.open_readonly(store) as opened:
         assert digest(opened) == digest_after(STEPS)
-    assert not (store / "data.restored").exists()
+    assert not (store / "restored.new").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "no data", "no manifest", "half a manifest", "another format"])
@@ -191,7 +191,7 @@ def test_killed_at_any_step_a_restore_leaves_the_old_store_or_the_new_one(snapsh
     assert set(seen) == {newer, digest_after(STEPS)}
     assert sorted(seen, key=seen.index) == seen, "once it is the new one it stays so"
     assert snapshots.verify(snapshot)
-    assert not (store / "data.restored").exists()
+    assert not (store / "restored.new").exists()
 
 
 def test_killed_at_any_step_a_removal_leaves_no_half_snapshot(store: Path, tmp_path: Path) -> None:

@@ -16,10 +16,14 @@ MOST_PATIENCE = 5.0
 
 
 class PartitionedSource:
-    """Users' events by user; every poll gives a few records of each of some partitions, by chance."""
+    """Users' events by user, other records in partition 0; a poll gives a few records of some partitions, by chance."""
 
     def __init__(
-        self, events: Sequence[Event], partitions: int, chance: random.Random | None = None, patience: int = 1_000_000_000
+        self,
+        events: Sequence[Event | bytes],
+        partitions: int,
+        chance: random.Random | None = None,
+        patience: int = 1_000_000_000,
     ) -> None:
         """patience: after so many records it waits until something was committed, so that commits come while it is read."""
         self._patience, self._waited, self._durable = patience, 0, threading.Event()
@@ -27,7 +31,10 @@ class PartitionedSource:
         self._chance = chance or random.SystemRandom()
         self._values: list[list[bytes]] = [[] for _ in range(partitions)]
         for event in events:
-            self._values[sum(event.user.encode()) % partitions].append(encode_json(event))
+            if isinstance(event, bytes):
+                self._values[0].append(event)
+            else:
+                self._values[sum(event.user.encode()) % partitions].append(encode_json(event))
         self._next = [0] * partitions
 
     def topic_ids(self) -> dict[str, str]:

@@ -82,6 +82,19 @@ class ListedSource:
         pass
 
 
+def forgetting(events: Sequence[Event], every: int = 100) -> list[Event | bytes]:
+    """The same, and after every so many of them a record that asks to forget a user or an item of an event before."""
+    log: list[Event | bytes] = []
+    for n, event in enumerate(events, 1):
+        log.append(event)
+        if n % every == 0:
+            one = events[n - 1 - n // every % 50]
+            user, item = (b'{"type":"forget_user","user":"%s"}', one.user), (b'{"type":"delete_item","item":"%s"}', one.item)
+            asked, name = user if n // every % 2 else item
+            log.append(asked % name.encode())
+    return log
+
+
 def clicks(count: int, users: int = 20, items: int = 30) -> list[Event]:
     """`count` clicks, some minutes apart, on a few items by a few users."""
     chance = np.random.default_rng(5)

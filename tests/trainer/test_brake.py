@@ -21,6 +21,7 @@ from streammf.trainer.brake import LIMIT, WINDOW, Brake
 from streammf.trainer.counting import families
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
+from streammf.trainer.quality import quality_families
 from tests.learning.arrays import batch, model
 from tests.trainer.sources import ListedSource, clicks
 from tests.trainer.test_loop import LIMITS, OPTIONS, stored_digest, train
@@ -83,7 +84,7 @@ def test_what_diverged_is_dropped_and_the_last_commit_is_shown_until_it_is_told_
     with pytest.raises(DivergedError):
         train(tmp_path, ListedSource(events), FAST, never)
     assert stored_digest(tmp_path) == good
-    block, stop = Block.private(families(FAST.types)), threading.Event()
+    block, stop = Block.private((*families(FAST.types), *quality_families(FAST))), threading.Event()
     with (
         closing(Store.open(StoreOptions(path=str(tmp_path / "store")))) as store,
         closing(LiveWriter(tmp_path / "live", FAST, LIMITS)) as live,

@@ -25,7 +25,8 @@ def buckets(block: Block, name: str) -> tuple[float, ...]:
 def test_a_run_counts_every_event_once_under_its_type_and_outcome(tmp_path: Path) -> None:
     ready()
     block = Block.private((*families(LEARNING.types), *quality_families(LEARNING)))
-    source = RewindingSource([*clicks(100), b"{", b'{"user":"u","item":"i","type":"odd"}'], most=10)
+    odd = [b"{", b'{"user":"u","item":"i","type":"odd"}', b'{"item":"i","type":"item"}']
+    source = RewindingSource([*clicks(100), *odd], most=10)
     with (
         closing(Store.open(StoreOptions(path=str(tmp_path / "store")))) as store,
         closing(LiveWriter(tmp_path / "live", LEARNING, LIMITS)) as live,
@@ -33,9 +34,10 @@ def test_a_run_counts_every_event_once_under_its_type_and_outcome(tmp_path: Path
         Trainer(source, store, live, LEARNING, OPTIONS, block).run(threading.Event())
     assert block.value("events_total", "click", "applied") == 100
     assert block.value("events_total", "click", "already_applied") == 10
+    assert block.value("controls_total", "item") == 1
     assert {reason for reason in REASONS if block.value("rejected_total", reason)} == {"malformed", "unknown_type"}
     *_, sum_of_batches = buckets(block, "batch_events")
-    assert 102 <= sum_of_batches <= 112
+    assert 103 <= sum_of_batches <= 113
     batches = sum(buckets(block, "batch_events")[:-1])
     for name in ("decode_seconds", "learn_seconds"):
         assert sum(buckets(block, name)[:-1]) == batches

@@ -74,6 +74,7 @@ def both(
         assert mine.dtype == other.dtype
         assert mine.tobytes() == other.tobytes(), name
     assert ours.rejected == theirs.rejected
+    assert ours.controls == theirs.controls
     assert ours.units == theirs.units
     return ours
 
@@ -139,7 +140,7 @@ OTHERS: list[bytes | None] = [
             b'}', b'"ts":2}', b'"x":"\xff"}', b'"value":-0}', b'"value":-0.0}', b'"value":1.}', b'"value":.5}', b'"value":-}',
             b'"value":+1}', b'"value":1e2}', b'"value":1.2.3}', b'"value":0.12345678901234567890}', b'"value":1000001}',
             b'"value":1000000.01}', b'"value":NaN}', b'"value":"1"}', b'"type":"strange"}', b'"type":""}',
-            b'"type":"forget_user"}',
+            b'"type":"forget_user"}', b'"type":"item","categories":["a"]}', b'"type":"user","segment":"a"}',
             b'"id":7}', b'"id":null}', b'"x":true}', b'"x":{"user":"v"}}', b'"x":[1,2]}', b'"x":-01}',
         )
     ),
@@ -186,7 +187,7 @@ EVENTS = st.fixed_dictionaries(
     optional={
         "user": st.text(max_size=5) | st.integers(),
         "item": st.text(max_size=300),
-        "type": st.sampled_from([*TYPES, "strange", ""]),
+        "type": st.sampled_from([*TYPES, "strange", "", "item", "user", "delete_item"]),
         "value": st.floats() | st.integers() | st.decimals(-9999, 9999, places=4).map(float),
         "ts": st.integers(-1, MOST_TIME + 1) | st.none() | st.floats() | TIMES,
         "id": st.text(max_size=5) | st.none() | st.integers(),

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,7 @@ from tests.trainer.sources import ListedSource
 WAIT = 0.05
 
 
-def unprepared(records: Records) -> Ready:
+def unprepared(records: Records) -> Iterable[Ready]:
     raise AssertionError(f"there was nothing to read, and yet: {records}")
 
 

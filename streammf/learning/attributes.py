@@ -1,0 +1,205 @@
+"""Attributes: what producers say of items and users, and what those that nothing else is known of take over from others.
+
+Rules of this file:
+1. A value of an attribute has a row, by its hash. With every event that teaches, the values of its item and of its user move
+   their means towards what the model knows of the two: vectors, bias, level; after WINDOW events they forget.
+2. Whoever has had no event yet stands at the mean over its own values; a value that few events were seen of counts less. An
+   item, which may be recommended before its first event, is brought up to date in turn, one row an event; anybody at the
+   first event. From then on learning goes on from there: what was taken over weighs as much as what a row begins with always
+   does, so that evidence takes its place.
+3. Without attributes there are no rows, and an event costs three comparisons.
+"""
+
+from typing import Final
+
+from numba import types
+
+from streammf.learning.arguments import MARKS, STATE, Marks, Real, array_type
+from streammf.learning.compiling import apart, inner, kernel
+from streammf.learning.levels import ITEM_PRIOR, USER_PRIOR, level_of
+from streammf.learning.marks import mark
+from streammf.learning.tables import Array, State
+
+#: Events after which the mean of a value has forgotten two thirds.
+WINDOW: Final = 1000
+#: Events at which a value's mean counts half.
+FEW: Final = 10.0
+
+
+@inner
+def standing(attribute: Array, row: int, events: Array) -> float:
+    """How many of the row's values an event was seen of."""
+    known = 0.0
+    for n in range(attribute.shape[1]):
+        value = attribute[row, n]
+        if value >= 0 and events[value] > 0:
+            known += 1.0
+    return known
+
+
+@inner
+def share_of(events: Array, value: int, known: float) -> float:
+    """What a value's mean counts for somebody who has so many known ones."""
+    return events[value] / (events[value] + FEW) / known if value >= 0 and events[value] > 0 else 0.0
+
+
+@inner
+def write_vector(attribute: Array, row: int, events: Array, known: float, means: Array, out: Array) -> None:
+    """out[row] = the mean over the row's values."""
+    for f in range(out.shape[1]):
+        out[row, f] = 0.0
+    for n in range(attribute.shape[1]):
+        value = attribute[row, n]
+        share = share_of(events, value, known)
+        if share > 0.0:
+            for f in range(out.shape[1]):
+                out[row, f] += share * means[value, f]
+
+
+@inner
+def number_of(attribute: Array, row: int, events: Array, known: float, means: Array) -> float:
+    """The same of a number."""
+    total = 0.0
+    for n in range(attribute.shape[1]):
+        value = attribute[row, n]
+        share = share_of(events, value, known)
+        if share > 0.0:
+            total += share * means[value]
+    return total
+
+
+@apart
+def inherit_item(state: State, marks: Marks, item: int) -> None:
+    """Let an item without events start from what is known of the values of its attributes."""
+    attribute, values = state.described_items.attribute, state.item_values
+    known = standing(attribute, item, values.events)
+    if known == 0.0:
+        return
+    write_vector(attribute, item, values.events, known, values.factor, state.items.factor)
+    state.items.bias[item] = number_of(attribute, item, values.events, known, values.bias)
+    mark(marks.items, item, 0.0)
+    if len(state.solved_items.factor) > 0:
+        write_vector(attribute, item, values.events, known, values.solved, state.solved_items.factor)
+        mark(marks.solved_items, item, 0.0)
+    if len(state.rated_items.sum) > 0:
+        state.rated_items.sum[item] = ITEM_PRIOR * number_of(attribute, item, values.events, known, values.level)
+        mark(marks.rated_items, item, 0.0)
+
+
+@apart
+def inherit_user(state: State, marks: Marks, user: int) -> None:
+    """The same for a user."""
+    attribute, values = state.described_users.attribute, state.user_values
+    known = standing(attribute, user, values.events)
+    if known == 0.0:
+        return
+    write_vector(attribute, user, values.events, known, values.factor, state.users.factor)
+    state.users.bias[user] = number_of(attribute, user, values.events, known, values.bias)
+    mark(marks.users, user, 0.0)
+    if len(state.solved_users.factor) > 0:
+        write_vector(attribute, user, values.events, known, values.solved, state.solved_users.factor)
+        mark(marks.solved_users, user, 0.0)
+    if len(state.rated_users.sum) > 0:
+        state.rated_users.sum[user] = USER_PRIOR * number_of(attribute, user, values.events, known, values.level)
+        mark(marks.rated_users, user, 0.0)
+
+
+@inner
+def approach(means: Array, value: int, rate: float, rows: Array, row: int) -> None:
+    """Move a value's mean towards a row."""
+    for f in range(means.shape[1]):
+        means[value, f] += rate * (rows[row, f] - means[value, f])
+
+
+@apart
+def note_values(state: State, marks: Marks, user: int, item: int) -> None:
+    """Let the values of an event's item and user learn what is known of the two by now."""
+    attribute, values = state.described_items.attribute, state.item_values
+    for n in range(attribute.shape[1]):
+        value = attribute[item, n]
+        if value < 0:
+            break
+        values.events[value] += 1
+        rate = 1.0 / min(values.events[value], WINDOW)
+        approach(values.factor, value, rate, state.items.factor, item)
+        values.bias[value] += rate * (state.items.bias[item] - values.bias[value])
+        if len(state.solved_items.factor) > 0:
+            approach(values.solved, value, rate, state.solved_items.factor, item)
+        if len(state.rated_items.sum) > 0:
+            level = level_of(state.rated_items.sum[item], state.rated_items.weight[item], ITEM_PRIOR)
+            values.level[value] += rate * (level - values.level[value])
+        mark(marks.item_values, value, 0.0)
+    of_user, users = state.described_users.attribute, state.user_values
+    for n in range(of_user.shape[1]):
+        value = of_user[user, n]
+        if value < 0:
+            break
+        users.events[value] += 1
+        rate = 1.0 / min(users.events[value], WINDOW)
+        approach(users.factor, value, rate, state.users.factor, user)
+        users.bias[value] += rate * (state.users.bias[user] - users.bias[value])
+        if len(state.solved_users.factor) > 0:
+            approach(users.solved, value, rate, state.solved_users.factor, user)
+        if len(state.rated_users.sum) > 0:
+            level = level_of(state.rated_users.sum[user], state.rated_users.weight[user], USER_PRIOR)
+            users.level[value] += rate * (level - users.level[value])
+        mark(marks.user_values, value, 0.0)
+
+
+@inner
+def refresh(state: State, marks: Marks) -> None:
+    """Bring one of the described items that had no event yet up to date, in turn."""
+    item = state.whole.events[0] % state.describing.catalogue[0]
+    if state.items.events[item] < 0:
+        inherit_item(state, marks, item)
+
+
+@inner
+def note_described(state: State, marks: Marks, user: int, item: int, weight: Real) -> None:
+    """What an event does here, once it was learned from and counted."""
+    if len(state.describing.catalogue) == 0 or state.describing.catalogue[0] + state.describing.users[0] == 0:
+        return
+    if weight > 0 and (state.described_items.attribute[item, 0] >= 0 or state.described_users.attribute[user, 0] >= 0):
+        note_values(state, marks, user, item)
+    if state.describing.catalogue[0] > 0:
+        refresh(state, marks)
+
+
+@inner
+def begin_user(state: State, marks: Marks, user: int) -> None:
+    """What the first event of a user does here, before it is learned from."""
+    if len(state.describing.users) > 0 and state.described_users.attribute[user, 0] >= 0:
+        inherit_user(state, marks, user)
+
+
+VALUES = array_type("i4", 1, readonly=True)
+
+
+@kernel(types.void(STATE, MARKS, types.int64, VALUES, types.int64, types.int64), allocates=False, brief=True)
+def describe_item(state: State, marks: Marks, item: int, values: Array, hidden: int, time: int) -> None:
+    """An item has these values, no more than ATTRIBUTED, instead of those before. time: since when it counts as known, ms."""
+    described = state.described_items
+    for n in range(described.attribute.shape[1]):
+        described.attribute[item, n] = values[n] if n < len(values) else -1
+    state.describing.hidden[0] += hidden - described.hidden[item]
+    described.hidden[item] = hidden
+    mark(marks.described_items, item, 0.0)
+    state.describing.catalogue[0] = max(state.describing.catalogue[0], item + 1)
+    if state.items.events[item] <= 0 and len(values) > 0:
+        if state.items.events[item] == 0:
+            state.items.events[item] = -1
+            state.items.first_time[item] = state.items.last_time[item] = time
+        mark(marks.items, item, 0.0)
+        inherit_item(state, marks, item)
+
+
+@kernel(types.void(STATE, MARKS, types.int64, VALUES), allocates=False, brief=True)
+def describe_user(state: State, marks: Marks, user: int, values: Array) -> None:
+    """A user has these values, no more than ATTRIBUTED, instead of those before."""
+    described = state.described_users
+    for n in range(described.attribute.shape[1]):
+        described.attribute[user, n] = values[n] if n < len(values) else -1
+    mark(marks.described_users, user, 0.0)
+    state.describing.users[0] = max(state.describing.users[0], user + 1)
+    if state.users.events[user] == 0:
+        inherit_user(state, marks, user)
