@@ -54,7 +54,7 @@ def lay_out_person(users: Users, rates: Rates, user: int, slate: Slate) -> None:
     long = 1.0
     long_weight = LONG_PRIOR
     for back in range(min(users.taught[user], rates.history, LONG)):
-        residual = users.history_value[user, at] - GIVEN if users.history_item[user, at] >= 0 else 0.0
+        residual = users.history_value[user, at] - GIVEN
         if back < SHORT:
             slate.feature[LATELY] += short * residual
             short_weight += short

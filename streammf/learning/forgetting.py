@@ -22,6 +22,7 @@ from streammf.learning.audience import latest_of
 from streammf.learning.compiling import kernel
 from streammf.learning.least_squares import grown
 from streammf.learning.marks import TOUCHED
+from streammf.learning.rating import GIVEN
 from streammf.learning.tables import HORIZONS, TABLES, TOPS, Array, Axis, Grams, SolvedItems, SolvedUsers, State
 
 NUMBERS, WEIGHTS = array_type("i4", 2), array_type("f4", 2)
@@ -120,9 +121,10 @@ def _blank(_: State, __: Marks, numbers: Array, gone: Array, hits: Array) -> Non
 
 
 def _blank_history(state: State, _: Marks, numbers: Array, gone: Array, hits: Array) -> None:
-    """With an item goes what the event said, and when it was."""
+    """With an item goes what the event said, and when it was: what was expected, which teaches nothing, stands there."""
     blank(numbers, gone, hits)
-    _clear_holes(numbers, hits, state.users.history_value, state.users.history_time)
+    _clear_holes(numbers, hits, state.users.history_value, instead=GIVEN)
+    _clear_holes(numbers, hits, state.users.history_time)
 
 
 def _blank_corated(state: State, _: Marks, numbers: Array, gone: Array, hits: Array) -> None:
@@ -132,13 +134,13 @@ def _blank_corated(state: State, _: Marks, numbers: Array, gone: Array, hits: Ar
     _clear_holes(numbers, hits, rated.product, rated.energy, rated.support)
 
 
-def _clear_holes(numbers: Array, hits: Array, *beside: Array) -> None:
-    """Put 0 beside every -1 of the rows that were hit; not where all places of a row share one value."""
+def _clear_holes(numbers: Array, hits: Array, *beside: Array, instead: float = 0.0) -> None:
+    """Put 0, or another number, beside every -1 of the rows that were hit; not where all places of a row share one value."""
     rows = np.flatnonzero(hits)
     at, places = np.nonzero(numbers[rows] < 0)
     for array in beside:
         if array.shape[1:] == numbers.shape[1:]:
-            array[rows[at], places] = 0
+            array[rows[at], places] = instead
 
 
 def _close_neighbours(state: State, _: Marks, numbers: Array, gone: Array, hits: Array) -> None:
