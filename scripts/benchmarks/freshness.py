@@ -33,7 +33,7 @@ WORKERS: Final = 2
 #: Seconds of load before the first probe: lists are personal by then, and start-up is over.
 WARM_UP: Final = 10.0
 #: Seconds between two looks at what is published.
-LOOK: Final = 0.001
+LOOK: Final = 0.005
 #: Seconds that everything learned may take to become visible after the load has ended.
 CATCH_UP: Final = 60.0
 

@@ -154,7 +154,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     blend_young: Annotated[int, Meta(ge=0)] = 20_000
     """Blend: events of the log that each teach how to weigh."""
 
-    blend_every: Annotated[int, Meta(ge=1)] = 16
+    blend_every: Annotated[int, Meta(ge=1)] = 32
     """Blend: afterwards one in so many events teaches how to weigh."""
 
     stack: bool = True
@@ -162,7 +162,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     say, and how to weigh it all; what foretold best lately predicts. Off: vectors and biases alone, in two thirds to three
     quarters of the time and a sixth of an item's memory."""
 
-    measure_every: Annotated[int, Meta(ge=0, le=2**31)] = 256
+    measure_every: Annotated[int, Meta(ge=0, le=2**31)] = 512
     """One event in so many is foretold by the model and by each simple method before it is learned from, and the first
     20,000 four times as often: what `info`, the metrics and the guard know of quality. 0: nothing is measured or guarded."""
 

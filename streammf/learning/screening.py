@@ -81,9 +81,9 @@ def add_solved(solved: Array, desk: Desk, sums: Array) -> None:
 
 @inner
 def drop_unmet(events: Array, sums: Array) -> None:
-    """What no event has reached is no candidate."""
+    """What no event has reached and nobody has described is no candidate."""
     for n in range(len(sums)):
-        sums[n] = sums[n] if events[n] > 0 else np.float32(-np.inf)
+        sums[n] = sums[n] if events[n] != 0 else np.float32(-np.inf)
 
 
 @inner

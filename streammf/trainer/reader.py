@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,9 @@ from streammf.trainer.order import Runs
 
 #: Batches read ahead: one being learned from, one ready, one being made ready keep both sides busy. More would only be older.
 AHEAD: Final = 1
+#: Seconds between two polls that found something: a batch costs the two threads a millisecond, whatever is in it, and where
+#: events come one by one all day that would be all they do.
+APART: Final = 0.005
 
 
 @dataclass(slots=True)
@@ -106,7 +110,8 @@ class Reader(threading.Thread):
         last: Exception | None = None
         try:
             reached: Mapping[Partition, int] = self._source.positions()
-            while not self._stopped.is_set():
+            due = 0.0
+            while not self._stopped.wait(due - monotonic()):
                 records = self._source.poll(self._most(), self._idle_seconds)
                 if records is None and self._source.exhausted:
                     break
@@ -114,6 +119,7 @@ class Reader(threading.Thread):
                     records = nothing(moved)  # the end of a transaction is in the log, and would be lag for ever
                 if records is not None:
                     reached = records.positions
+                    due = monotonic() + APART
                     reach("reader.polled")
                     for ready in self._prepare(records):
                         self._hand_over(ready)
