@@ -165,7 +165,7 @@ def _recall(report: Report, log: Described) -> None:
         if not kinds.issuperset(told):
             continue
         say(f"{log.title}: {name}")
-        hits = foretold(log, told, held.any(axis=0))
+        hits = foretold(log, told, np.logical_or.reduce(held))
         plain = hits if plain is None else plain
         for group, places in zip(GROUPS, held, strict=True):
             change = mean((hits - plain)[places], people[places])

@@ -56,8 +56,8 @@ def shop(count: int, users: int = 3_000, items: int = 2_500, seed: int = 1) -> D
     wanted = chance.lognormal(0.0, 1.0, items)
     has = np.argsort(chance.random((items, CATEGORIES)), axis=1)[:, :2]
     likes = np.full((SEGMENTS, CATEGORIES), 0.3)
-    for segment in range(SEGMENTS):
-        likes[segment, chance.choice(CATEGORIES, LIKED, replace=False)] = 4.0
+    for row in likes:
+        row[chance.choice(CATEGORIES, LIKED, replace=False)] = 4.0
     came, segment = chance.uniform(-0.25, 1.0, users) * DAYS, chance.integers(0, SEGMENTS, users)
     taste = np.array([chance.dirichlet(likes[of]) for of in segment])
     active = chance.lognormal(0.0, 1.0, users)
