@@ -46,8 +46,8 @@ def quick_log(x: Real) -> Real:
     bits = np.float32(x).view(np.int32)
     rest = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32)
     cubic = np.float32(-1.4699568) + (np.float32(0.44717955) - np.float32(0.056570851) * rest) * rest
-    log2 = np.float32((bits >> 23) - 127) + np.float32(-1.7417939) + (np.float32(2.8212026) + cubic * rest) * rest
-    return np.float32(0.6931472) * log2
+    log_of_rest = np.float32(-1.7417939) + (np.float32(2.8212026) + cubic * rest) * rest
+    return np.float32(0.6931472) * np.float32((bits >> 23) - 127) + log_of_rest
 
 
 @inner
