@@ -116,7 +116,7 @@ def solve(gram: Array, part: Real, ridge: Real, vectors: Array, held: int, steps
     x, way, residual, image = bench.x, bench.way, bench.residual, bench.image
     for f in range(len(x)):
         way[f] = x[f]
-    square = np.float32(0.0)
+    square: Real = np.float32(0.0)
     for step in range(steps + 1):  # the first finds where the start stands: the product stands here once, it compiles for long
         product(gram, part, ridge, vectors, held, np.float32(1.0 if step == 0 else 0.0), bench)
         if step == 0:
