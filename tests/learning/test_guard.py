@@ -17,7 +17,8 @@ from tests.learning.arrays import Model, model, part, read_only
 from tests.learning.worlds import MOVIELENS, made_up, read, real, turning
 
 NONE = np.empty(0, np.int32)
-SANE: dict[str, Any] = {"measure_every": 4, "measure_window": 150.0, "factors": 16}
+#: Events are rehearsed, so that rates that are too high do their worst.
+SANE: dict[str, Any] = {"measure_every": 4, "measure_window": 150.0, "factors": 16, "rehearsals": 1}
 
 
 def noted(hits: Any, made: Model | None = None, fade: float = 0.5 ** (1 / 200)) -> Model:
