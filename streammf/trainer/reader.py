@@ -27,9 +27,11 @@ from streammf.trainer.order import Runs
 
 #: Batches read ahead: one being learned from, one ready, one being made ready keep both sides busy. More would only be older.
 AHEAD: Final = 1
-#: Seconds between two polls that found something: a batch costs the two threads a millisecond, whatever is in it, and where
-#: events come one by one all day that would be all they do.
+#: Seconds between two polls that found little: a batch costs the two threads a millisecond, whatever is in it, and where events
+#: come one by one all day that would be all they do.
 APART: Final = 0.005
+#: Records of a batch that is little, unless more were not to be had at a time: behind a backlog nobody waits.
+LITTLE: Final = 500
 
 
 @dataclass(slots=True)
@@ -112,14 +114,15 @@ class Reader(threading.Thread):
             reached: Mapping[Partition, int] = self._source.positions()
             due = 0.0
             while not self._stopped.wait(due - monotonic()):
-                records = self._source.poll(self._most(), self._idle_seconds)
+                most = self._most()
+                records = self._source.poll(most, self._idle_seconds)
                 if records is None and self._source.exhausted:
                     break
                 if records is None and (moved := self._source.positions()) != reached:
                     records = nothing(moved)  # the end of a transaction is in the log, and would be lag for ever
                 if records is not None:
                     reached = records.positions
-                    due = monotonic() + APART
+                    due = monotonic() + APART if len(records.offsets) < min(most, LITTLE) else 0.0
                     reach("reader.polled")
                     for ready in self._prepare(records):
                         self._hand_over(ready)

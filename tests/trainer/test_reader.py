@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
+from streammf.events.event import Event
 from streammf.events.source import Records
-from streammf.trainer.reader import Reader, Ready
+from streammf.trainer.reader import APART, LITTLE, Reader, Ready
 from tests.trainer.sources import ListedSource
 
 #: Seconds that a batch is waited for.
@@ -44,3 +46,24 @@ def test_a_signal_that_is_handled_for_longer_than_the_wait_does_not_make_it_endl
         sent.start()
         assert reader.next(WAIT) is None
         sent.join()
+
+
+@pytest.mark.parametrize(("at_once", "most", "waits"), [(3, 100, True), (3, 3, False), (LITTLE, 2 * LITTLE, False)])
+def test_polls_stand_apart_where_they_find_little_though_more_was_asked_for(at_once: int, most: int, waits: bool) -> None:
+    polled: list[float] = []
+
+    def prepared(records: Records) -> Iterable[Ready]:
+        polled.append(time.monotonic())
+        return ()
+
+    events = [Event("u", "i", "click", 1.0, 1_700_000_000_000)] * (20 * at_once)
+    reader = Reader(ListedSource(events, most=at_once), prepared, lambda: most, 0.01)
+    reader.start()
+    with pytest.raises(EOFError):
+        reader.next(30.0)
+    reader.stop()
+    assert len(polled) == 20
+    if waits:
+        assert polled[-1] - polled[0] > 18 * APART
+    else:
+        assert min(after - before for before, after in pairwise(polled)) < APART
