@@ -129,7 +129,9 @@ async def ask(address: str, topic: str, served: str, load: Load, live: Path) -> 
     for one in (client, *others):
         await one.close()
     watched, ended = Watched(), threading.Event()
-    watcher = threading.Thread(target=watch, args=(live, watched, ended), daemon=True)
+    reader = LiveReader(live)
+    reader.view()  # loads kernels, which takes a second of a core: not while probes are asked
+    watcher = threading.Thread(target=watch, args=(reader, watched, ended), daemon=True)
     watcher.start()
     with Clicks(address, topic) as clicks:
         probed = await run_probes(served, WORKERS, clicks, load.queries, load.seconds)
@@ -138,9 +140,8 @@ async def ask(address: str, topic: str, served: str, load: Load, live: Path) -> 
     return probed, watched
 
 
-def watch(live: Path, watched: Watched, ended: threading.Event) -> None:
+def watch(reader: LiveReader, watched: Watched, ended: threading.Event) -> None:
     """Note commits, and the longest time without a publication of new events."""
-    reader = LiveReader(live)
     events, at = reader.view().header.events, time.perf_counter()
     while not ended.wait(LOOK):
         header, now = reader.view().header, time.perf_counter()
