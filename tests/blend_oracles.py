@@ -309,8 +309,9 @@ def learn_all(state: State, counts: Any, batch: Batch, options: LearningOptions)
         weight = oracles.meet(state, options, batch, n)
         if weight > 0:
             past = past_of(state, options, user)
-            young = taught < options.blend_young or unit(options, batch, n, BLEND_DRAWS) * options.blend_every < 1
-            if item not in past and taught > 100 and young and state.items.events[item]:
+            every = min(2.0 ** (taught // options.blend_young), options.blend_every)
+            due = taught > 100 and unit(options, batch, n, BLEND_DRAWS) * every < 1
+            if item not in past and due and state.items.events[item]:
                 learn_blend(state, options, batch, n, past)
             oracles.choose(state, options, batch, n, weight)
             note_neighbours(state, options, past, tied(state, options, user, int(batch.time[n])), item, weight)

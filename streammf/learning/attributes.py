@@ -14,11 +14,11 @@ from typing import Final
 
 from numba import types
 
-from streammf.learning.arguments import MARKS, STATE, Marks, Real, array_type
+from streammf.learning.arguments import MARKS, STATE, Mark, Marks, Real, array_type
 from streammf.learning.compiling import apart, inner, kernel
 from streammf.learning.levels import ITEM_PRIOR, USER_PRIOR, level_of
 from streammf.learning.marks import mark
-from streammf.learning.tables import Array, State
+from streammf.learning.tables import Array, Items, RatedItems, RatedUsers, SolvedItems, SolvedUsers, State, Users, Values
 
 #: Events after which the mean of a value has forgotten two thirds.
 WINDOW: Final = 1000
@@ -68,40 +68,46 @@ def number_of(attribute: Array, row: int, events: Array, known: float, means: Ar
     return total
 
 
-@apart
-def inherit_item(state: State, marks: Marks, item: int) -> None:
-    """Let an item without events start from what is known of the values of its attributes."""
-    attribute, values = state.described_items.attribute, state.item_values
-    known = standing(attribute, item, values.events)
+@inner
+def inherit(
+    attribute: Array,
+    row: int,
+    values: Values,
+    own: Items | Users,
+    solved: SolvedItems | SolvedUsers,
+    rated: RatedItems | RatedUsers,
+    prior: float,
+    marks: tuple[Mark, Mark, Mark],
+) -> None:
+    """Let a row without events start from what is known of the values of its attributes. marks: of own, solved, rated."""
+    known = standing(attribute, row, values.events)
     if known == 0.0:
         return
-    write_vector(attribute, item, values.events, known, values.factor, state.items.factor)
-    state.items.bias[item] = number_of(attribute, item, values.events, known, values.bias)
-    mark(marks.items, item, 0.0)
-    if len(state.solved_items.factor) > 0:
-        write_vector(attribute, item, values.events, known, values.solved, state.solved_items.factor)
-        mark(marks.solved_items, item, 0.0)
-    if len(state.rated_items.sum) > 0:
-        state.rated_items.sum[item] = ITEM_PRIOR * number_of(attribute, item, values.events, known, values.level)
-        mark(marks.rated_items, item, 0.0)
+    write_vector(attribute, row, values.events, known, values.factor, own.factor)
+    own.bias[row] = number_of(attribute, row, values.events, known, values.bias)
+    mark(marks[0], row, 0.0)
+    if len(solved.factor) > 0:
+        write_vector(attribute, row, values.events, known, values.solved, solved.factor)
+        mark(marks[1], row, 0.0)
+    if len(rated.sum) > 0:
+        rated.sum[row] = prior * number_of(attribute, row, values.events, known, values.level)
+        mark(marks[2], row, 0.0)
+
+
+@apart
+def inherit_item(state: State, marks: Marks, item: int) -> None:
+    """Let an item without events start from its attributes."""
+    own = (marks.items, marks.solved_items, marks.rated_items)
+    described, values = state.described_items.attribute, state.item_values
+    inherit(described, item, values, state.items, state.solved_items, state.rated_items, ITEM_PRIOR, own)
 
 
 @apart
 def inherit_user(state: State, marks: Marks, user: int) -> None:
     """The same for a user."""
-    attribute, values = state.described_users.attribute, state.user_values
-    known = standing(attribute, user, values.events)
-    if known == 0.0:
-        return
-    write_vector(attribute, user, values.events, known, values.factor, state.users.factor)
-    state.users.bias[user] = number_of(attribute, user, values.events, known, values.bias)
-    mark(marks.users, user, 0.0)
-    if len(state.solved_users.factor) > 0:
-        write_vector(attribute, user, values.events, known, values.solved, state.solved_users.factor)
-        mark(marks.solved_users, user, 0.0)
-    if len(state.rated_users.sum) > 0:
-        state.rated_users.sum[user] = USER_PRIOR * number_of(attribute, user, values.events, known, values.level)
-        mark(marks.rated_users, user, 0.0)
+    own = (marks.users, marks.solved_users, marks.rated_users)
+    described, values = state.described_users.attribute, state.user_values
+    inherit(described, user, values, state.users, state.solved_users, state.rated_users, USER_PRIOR, own)
 
 
 @inner
@@ -111,39 +117,41 @@ def approach(means: Array, value: int, rate: float, rows: Array, row: int) -> No
         means[value, f] += rate * (rows[row, f] - means[value, f])
 
 
-@apart
-def note_values(state: State, marks: Marks, user: int, item: int) -> None:
-    """Let the values of an event's item and user learn what is known of the two by now."""
-    attribute, values = state.described_items.attribute, state.item_values
+@inner
+def teach(
+    attribute: Array,
+    row: int,
+    values: Values,
+    own: Items | Users,
+    solved: SolvedItems | SolvedUsers,
+    rated: RatedItems | RatedUsers,
+    prior: float,
+    marked: Mark,
+) -> None:
+    """Let the values of a row learn what is known of it by now. marked: of the values."""
     for n in range(attribute.shape[1]):
-        value = attribute[item, n]
+        value = attribute[row, n]
         if value < 0:
             break
         values.events[value] += 1
         rate = 1.0 / min(values.events[value], WINDOW)
-        approach(values.factor, value, rate, state.items.factor, item)
-        values.bias[value] += rate * (state.items.bias[item] - values.bias[value])
-        if len(state.solved_items.factor) > 0:
-            approach(values.solved, value, rate, state.solved_items.factor, item)
-        if len(state.rated_items.sum) > 0:
-            level = level_of(state.rated_items.sum[item], state.rated_items.weight[item], ITEM_PRIOR)
+        approach(values.factor, value, rate, own.factor, row)
+        values.bias[value] += rate * (own.bias[row] - values.bias[value])
+        if len(solved.factor) > 0:
+            approach(values.solved, value, rate, solved.factor, row)
+        if len(rated.sum) > 0:
+            level = level_of(rated.sum[row], rated.weight[row], prior)
             values.level[value] += rate * (level - values.level[value])
-        mark(marks.item_values, value, 0.0)
-    of_user, users = state.described_users.attribute, state.user_values
-    for n in range(of_user.shape[1]):
-        value = of_user[user, n]
-        if value < 0:
-            break
-        users.events[value] += 1
-        rate = 1.0 / min(users.events[value], WINDOW)
-        approach(users.factor, value, rate, state.users.factor, user)
-        users.bias[value] += rate * (state.users.bias[user] - users.bias[value])
-        if len(state.solved_users.factor) > 0:
-            approach(users.solved, value, rate, state.solved_users.factor, user)
-        if len(state.rated_users.sum) > 0:
-            level = level_of(state.rated_users.sum[user], state.rated_users.weight[user], USER_PRIOR)
-            users.level[value] += rate * (level - users.level[value])
-        mark(marks.user_values, value, 0.0)
+        mark(marked, value, 0.0)
+
+
+@apart
+def note_values(state: State, marks: Marks, user: int, item: int) -> None:
+    """Let the values of an event's item and user learn what is known of the two by now."""
+    described, values = state.described_items.attribute, state.item_values
+    teach(described, item, values, state.items, state.solved_items, state.rated_items, ITEM_PRIOR, marks.item_values)
+    described, values = state.described_users.attribute, state.user_values
+    teach(described, user, values, state.users, state.solved_users, state.rated_users, USER_PRIOR, marks.user_values)
 
 
 @inner

@@ -46,6 +46,8 @@ LEAST_SQUARE: Final = 10.0
 MOST_WEIGHT: Final = 20.0
 #: Events of the log from which nothing is learned yet about blending.
 FEWEST: Final = 100
+#: Times at most that the share of events from which something is learned is halved.
+MOST_HALVINGS: Final = 30
 #: What a candidate's cosine counts beside its other readings when hard negatives are drawn.
 COSINE_SHARE: Final = np.float32(0.02)
 #: The first number of the blend's draws; those of factors are below.
@@ -212,11 +214,12 @@ def step_weights(blend: Blend, activity: int, gap: int, weight: Real, desk: Desk
 
 @inner
 def due(state: State, rates: Rates, key: int, item: int) -> bool:
-    """Whether the blend learns from this event: the item is known, and the log young or the event one in so many."""
+    """Whether the blend learns from this event: the item is known, and the event one in so many, more of them by and by."""
     taught = state.whole.taught[0]
     if state.items.events[item] == 0 or taught <= FEWEST:
         return False
-    return taught < rates.blend_young or unit(draw(key, DRAWS)) * rates.blend_every < 1.0
+    halvings = min(taught // max(rates.blend_young, 1), MOST_HALVINGS)
+    return unit(draw(key, DRAWS)) * min(1 << halvings, rates.blend_every) < 1.0
 
 
 @inner

@@ -106,8 +106,8 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def apart(function: Callable[P, R]) -> Callable[P, R]:
-    """As `inner`, but called, not inlined: what is large and runs once in a hundred events."""
-    declared = _njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False)
+    """As `inner`, but inlined only where the compiler would: what is large, runs seldom and is called from several places."""
+    declared = _jitable(nogil=True, fastmath=FASTMATH, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)
     compiled: Callable[P, R] = declared(function)
     return compiled
 

@@ -151,11 +151,12 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     solved_half_life: Days = 365.0
     """Blend: days after which a user or an item without events counts half in least squares."""
 
-    blend_young: Annotated[int, Meta(ge=0)] = 20_000
-    """Blend: events of the log that each teach how to weigh."""
+    blend_young: Annotated[int, Meta(ge=0)] = 10_000
+    """Blend: events of the log that each teach how to weigh; of as many after them every second does, then every fourth,
+    and so on."""
 
     blend_every: Annotated[int, Meta(ge=1)] = 32
-    """Blend: afterwards one in so many events teaches how to weigh."""
+    """Blend: one in so many events teaches how to weigh in the end."""
 
     stack: bool = True
     """Rating: beside the vectors learn damped means, what items rated alike by the same people and a user's last ratings

@@ -23,7 +23,7 @@ BLEND: dict[str, Any] = {
     "neighbour_half_life": 4.0,
     "solved_half_life": 25.0,
     "blend_young": 150,
-    "blend_every": 2,
+    "blend_every": 4,
 }
 
 
