@@ -11,8 +11,8 @@ from streammf.events.event import Event
 from streammf.events.records import PlainRecords
 from streammf.events.source import Bounds, Partition, Records, Standing
 
-#: Seconds, where no commit comes.
-MOST_PATIENCE = 5.0
+#: Seconds, where no commit comes: refused events make none due.
+MOST_PATIENCE = 0.3
 
 
 class PartitionedSource:
