@@ -34,7 +34,7 @@ AT_ONCE: Final = 256
 #: The counts of a store that holds nothing.
 NOTHING: Final = (0,) * len(Axis)
 
-Read = Callable[[list[bytes]], Iterable[tuple[bytes, bytes]]]
+Read = Callable[[list[bytes]], Iterable[tuple[bytes | memoryview, bytes | memoryview]]]
 """Keys in, the (key, value) of those that are stored out, in the same order."""
 
 

@@ -23,16 +23,19 @@ from streammf.state.reading import META, read_meta
 class Parts:
     """The parts of one commit. databases: of the store, by name."""
 
-    def __init__(self, databases: Mapping[str, Any], changes: Changes) -> None:
+    def __init__(self, environment: lmdb.Environment, databases: Mapping[str, Any], changes: Changes) -> None:
+        self._environment = environment
         self._databases = databases
         self._changes = changes
 
     def rows(self, transaction: "lmdb.Transaction[bytes]") -> None:
-        """Changed rows, joined with the blocks that are stored."""
-        for changed in self._changes.rows:
-            with transaction.cursor(self._databases[f"rows.{changed.layout.table.name}"]) as cursor:
-                for records in changed.records(cursor.getmulti):
-                    cursor.putmulti(records)
+        """Changed rows, joined with the blocks that are stored: those are read where they stand, without a copy."""
+        with self._environment.begin(buffers=True) as before:
+            for changed in self._changes.rows:
+                database = self._databases[f"rows.{changed.layout.table.name}"]
+                with before.cursor(database) as stored, transaction.cursor(database) as cursor:
+                    for records in changed.records(stored.getmulti):
+                        cursor.putmulti(records)
         reach("store.rows")
 
     def ids(self, transaction: "lmdb.Transaction[bytes]") -> None:

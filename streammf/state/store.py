@@ -143,7 +143,7 @@ class Store:
         accepted: uint64, the hashes of the event ids that were accepted since the last commit; the newest `window` are kept.
         erased: what was forgotten since the last commit; `rejected` does not name it.
         """
-        parts = Parts(self._databases, changes)
+        parts = Parts(self._environment, self._databases, changes)
         meta = written = msgspec.structs.replace(meta, owner_epoch=self.epoch)
 
         def head(transaction: "lmdb.Transaction[bytes]") -> None:

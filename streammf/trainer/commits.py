@@ -1,9 +1,9 @@
 """When the model becomes durable, and how learning goes on meanwhile.
 
 Rules of this file:
-1. A commit is due `commit_seconds` after the last one, after `commit_events` events, or when copying what changed would hold
-   learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile begins when it
-   is done.
+1. A commit is due `commit_seconds` after the last one was written, after `commit_events` events, or when copying what changed
+   would hold learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile
+   begins when it is done.
 2. The copy is taken between two batches by the learner's thread; writing it is the committer thread's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
 4. Before a commit the log is asked whether it is still the one that was opened: what came from another one is not written.
@@ -165,5 +165,6 @@ class Commits:
         if self._writing is not None:
             self.meta = self._writing.result()
             self._writing = None
+            self._due = time.monotonic() + self._seconds
             self.at = time.time()
             reach("commit.taken_in")

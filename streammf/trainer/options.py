@@ -13,7 +13,7 @@ class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idle_seconds: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.2
     """How long one poll waits for a record before it looks whether to stop; no event waits for it."""
     commit_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
-    """Longest time between two commits while events arrive, s."""
+    """Longest time from a commit to the beginning of the next while events arrive, s."""
     commit_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
     """Most events between two commits: what is learned again after a crash while behind."""
     brake_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.2
