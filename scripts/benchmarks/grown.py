@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
@@ -44,7 +45,8 @@ from streammf.trainer.commits import MOST_COPIED
 
 Spread = Literal["zipf", "uniform"]
 SPREADS: Final[tuple[Spread, ...]] = ("zipf", "uniform")
-BATCH: Final = 4096
+#: Events a batch: no fewer than a trainer finds at a time under this load.
+BATCH: Final = 512
 #: Events between two commits: a second of the load that the bar speaks of.
 COMMIT_EVENTS: Final = 20_000
 #: Rows made and committed at a time.
@@ -299,24 +301,25 @@ class Learning:
         self.offset = offset
 
     def load(self, spread: Spread, store: Store, copier: Copier, meta: Meta) -> Load:
-        """Learn, copy and commit, again and again."""
+        """Learn, copy and commit, again and again: the copy with a second thread, as a trainer's."""
         found = Load()
         found.touched = self._touched(spread, store, copier, meta)
-        for turn in range(self._job.commits + 1):
-            events, seconds = self.until_due(spread, copier, COMMIT_EVENTS)
-            began = time.perf_counter()
-            changes = copier.take()
-            copied = time.perf_counter()
-            meta = store.commit(changes, meta)
-            committed = time.perf_counter()
-            copier.back()
-            if turn == 0:  # the ring still held the other spread's events
-                continue
-            found.event_us.append(1e6 * seconds / events)
-            found.events.append(events)
-            found.copy_ms.append(1000 * (copied - began))
-            found.commit_s.append(committed - copied)
-            found.commit_bytes.append(sum(rows.nbytes for rows in changes.rows))
+        with ThreadPoolExecutor(1) as helper:
+            for turn in range(self._job.commits + 1):
+                events, seconds = self.until_due(spread, copier, COMMIT_EVENTS)
+                began = time.perf_counter()
+                changes = copier.take(helper)
+                copied = time.perf_counter()
+                meta = store.commit(changes, meta)
+                committed = time.perf_counter()
+                copier.back()
+                if turn == 0:  # the ring still held the other spread's events
+                    continue
+                found.event_us.append(1e6 * seconds / events)
+                found.events.append(events)
+                found.copy_ms.append(1000 * (copied - began))
+                found.commit_s.append(committed - copied)
+                found.commit_bytes.append(sum(rows.nbytes for rows in changes.rows))
         return found
 
     def until_due(self, spread: Spread, copier: Copier, most: int) -> tuple[int, float]:

@@ -4,7 +4,7 @@ Rules of this file:
 1. A commit is due `commit_seconds` after the last one was written, after `commit_events` events, or when copying what changed
    would hold learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile
    begins when it is done.
-2. The copy is taken between two batches by the learner's thread; writing it is the committer thread's work.
+2. The copy is taken between two batches by the learner's thread, with the committer's help; writing it is the committer's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
 4. Before a commit the log is asked whether it is still the one that was opened: what came from another one is not written.
 """
@@ -29,9 +29,9 @@ from streammf.trainer.counting import TrainerCounters
 from streammf.trainer.options import TrainerOptions
 from streammf.trainer.order import Runs, joined
 
-#: Bytes to copy for a commit, beyond which it is due: they stop learning for about 30 ms. With less of it a backlog costs
-#: more, because the same rows are written again and again: with 96 MiB a twentieth for ratings.
-MOST_COPIED: Final = 160 << 20
+#: Bytes to copy for a commit, beyond which it is due: they stop learning for 30 to 45 ms. With less of it a backlog costs more,
+#: because the same rows are written again and again: with 96 MiB a twentieth for ratings.
+MOST_COPIED: Final = 144 << 20
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
 
@@ -123,7 +123,7 @@ class Commits:
         if list(positions) == self._taken.positions and self._taken.commit and not always:
             return
         began = time.perf_counter()
-        changes = self._copier.take()
+        changes = self._copier.take(self._thread)  # which has nothing to write now
         self._counters.commit_copy_seconds.observe(time.perf_counter() - began)
         reach("commit.copied")
         self._taken = msgspec.structs.replace(
