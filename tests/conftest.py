@@ -1,6 +1,7 @@
 """What several rooms' tests share."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker import LocalBroker, any_broker, local_broker
+
+
+def pytest_sessionstart() -> None:
+    """Take Ctrl-C even where the shell that began us in the background ignores it: whatever the tests start would, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
