@@ -10,7 +10,7 @@ Rules of this file:
 3. Without attributes there are no rows, and an event costs three comparisons.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from numba import types
 
@@ -24,6 +24,32 @@ from streammf.learning.tables import Array, Items, RatedItems, RatedUsers, Solve
 WINDOW: Final = 1000
 #: Events at which a value's mean counts half.
 FEW: Final = 10.0
+
+
+class Side(NamedTuple):
+    """What attributes lead from and to, of items or of users."""
+
+    attribute: Array
+    values: Values
+    own: Items | Users
+    solved: SolvedItems | SolvedUsers
+    rated: RatedItems | RatedUsers
+    prior: float
+    """Ratings that a row's level begins with."""
+
+
+@inner
+def of_items(state: State) -> Side:
+    """The side of items."""
+    described, values = state.described_items.attribute, state.item_values
+    return Side(described, values, state.items, state.solved_items, state.rated_items, ITEM_PRIOR)
+
+
+@inner
+def of_users(state: State) -> Side:
+    """The side of users."""
+    described, values = state.described_users.attribute, state.user_values
+    return Side(described, values, state.users, state.solved_users, state.rated_users, USER_PRIOR)
 
 
 @inner
@@ -69,45 +95,33 @@ def number_of(attribute: Array, row: int, events: Array, known: float, means: Ar
 
 
 @inner
-def inherit(
-    attribute: Array,
-    row: int,
-    values: Values,
-    own: Items | Users,
-    solved: SolvedItems | SolvedUsers,
-    rated: RatedItems | RatedUsers,
-    prior: float,
-    marks: tuple[Mark, Mark, Mark],
-) -> None:
-    """Let a row without events start from what is known of the values of its attributes. marks: of own, solved, rated."""
+def inherit(side: Side, row: int, own: Mark, solved: Mark, rated: Mark) -> None:
+    """Let a row without events start from what is known of the values of its attributes. The marks are of side's tables."""
+    attribute, values = side.attribute, side.values
     known = standing(attribute, row, values.events)
     if known == 0.0:
         return
-    write_vector(attribute, row, values.events, known, values.factor, own.factor)
-    own.bias[row] = number_of(attribute, row, values.events, known, values.bias)
-    mark(marks[0], row, 0.0)
-    if len(solved.factor) > 0:
-        write_vector(attribute, row, values.events, known, values.solved, solved.factor)
-        mark(marks[1], row, 0.0)
-    if len(rated.sum) > 0:
-        rated.sum[row] = prior * number_of(attribute, row, values.events, known, values.level)
-        mark(marks[2], row, 0.0)
+    write_vector(attribute, row, values.events, known, values.factor, side.own.factor)
+    side.own.bias[row] = number_of(attribute, row, values.events, known, values.bias)
+    mark(own, row, 0.0)
+    if len(side.solved.factor) > 0:
+        write_vector(attribute, row, values.events, known, values.solved, side.solved.factor)
+        mark(solved, row, 0.0)
+    if len(side.rated.sum) > 0:
+        side.rated.sum[row] = side.prior * number_of(attribute, row, values.events, known, values.level)
+        mark(rated, row, 0.0)
 
 
 @apart
 def inherit_item(state: State, marks: Marks, item: int) -> None:
     """Let an item without events start from its attributes."""
-    own = (marks.items, marks.solved_items, marks.rated_items)
-    described, values = state.described_items.attribute, state.item_values
-    inherit(described, item, values, state.items, state.solved_items, state.rated_items, ITEM_PRIOR, own)
+    inherit(of_items(state), item, marks.items, marks.solved_items, marks.rated_items)
 
 
 @apart
 def inherit_user(state: State, marks: Marks, user: int) -> None:
     """The same for a user."""
-    own = (marks.users, marks.solved_users, marks.rated_users)
-    described, values = state.described_users.attribute, state.user_values
-    inherit(described, user, values, state.users, state.solved_users, state.rated_users, USER_PRIOR, own)
+    inherit(of_users(state), user, marks.users, marks.solved_users, marks.rated_users)
 
 
 @inner
@@ -118,29 +132,21 @@ def approach(means: Array, value: int, rate: float, rows: Array, row: int) -> No
 
 
 @inner
-def teach(
-    attribute: Array,
-    row: int,
-    values: Values,
-    own: Items | Users,
-    solved: SolvedItems | SolvedUsers,
-    rated: RatedItems | RatedUsers,
-    prior: float,
-    marked: Mark,
-) -> None:
+def teach(side: Side, row: int, marked: Mark) -> None:
     """Let the values of a row learn what is known of it by now. marked: of the values."""
-    for n in range(attribute.shape[1]):
-        value = attribute[row, n]
+    values = side.values
+    for n in range(side.attribute.shape[1]):
+        value = side.attribute[row, n]
         if value < 0:
             break
         values.events[value] += 1
         rate = 1.0 / min(values.events[value], WINDOW)
-        approach(values.factor, value, rate, own.factor, row)
-        values.bias[value] += rate * (own.bias[row] - values.bias[value])
-        if len(solved.factor) > 0:
-            approach(values.solved, value, rate, solved.factor, row)
-        if len(rated.sum) > 0:
-            level = level_of(rated.sum[row], rated.weight[row], prior)
+        approach(values.factor, value, rate, side.own.factor, row)
+        values.bias[value] += rate * (side.own.bias[row] - values.bias[value])
+        if len(side.solved.factor) > 0:
+            approach(values.solved, value, rate, side.solved.factor, row)
+        if len(side.rated.sum) > 0:
+            level = level_of(side.rated.sum[row], side.rated.weight[row], side.prior)
             values.level[value] += rate * (level - values.level[value])
         mark(marked, value, 0.0)
 
@@ -148,10 +154,8 @@ def teach(
 @apart
 def note_values(state: State, marks: Marks, user: int, item: int) -> None:
     """Let the values of an event's item and user learn what is known of the two by now."""
-    described, values = state.described_items.attribute, state.item_values
-    teach(described, item, values, state.items, state.solved_items, state.rated_items, ITEM_PRIOR, marks.item_values)
-    described, values = state.described_users.attribute, state.user_values
-    teach(described, user, values, state.users, state.solved_users, state.rated_users, USER_PRIOR, marks.user_values)
+    teach(of_items(state), item, marks.item_values)
+    teach(of_users(state), user, marks.user_values)
 
 
 @inner

@@ -96,7 +96,7 @@ class Commits:
         if done:
             self._take_in()
         if self._writing is None and self._is_due():
-            self._due = time.monotonic() + self._seconds
+            self._due = time.monotonic() + self._seconds  # nothing begins, and nothing ends, where nothing has changed
             self._begin(positions(), rejected)
         return done
 
