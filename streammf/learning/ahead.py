@@ -77,10 +77,13 @@ def fetch_user(users: Users, user: int) -> None:
     """Ask for what a step reads of a user, so that `fetch_history` finds it here."""
     fetch(users.history_item, user)
     fetch(users.history_value, user)
+    fetch(users.history_time, user)
     fetch(users.factor, user)
     _fetch_line(users.taught, user, 0)
     _fetch_line(users.events, user, 0)
     _fetch_line(users.last_time, user, 0)
+    _fetch_line(users.seen_block, user, 0)
+    _fetch_line(users.seen_count, user, 0)
 
 
 @inner

@@ -14,7 +14,14 @@ from streammf.learning.arrival import count, meet, moment, push_recent
 from streammf.learning.attributes import note_described
 from streammf.learning.audience import among_past, note_audience
 from streammf.learning.blend import due, learn_blend
-from streammf.learning.blend_ahead import fetch_lists, fetch_rehearsed, fetch_rehearsed_rings, fetch_rings, fetch_solved
+from streammf.learning.blend_ahead import (
+    fetch_counts,
+    fetch_lists,
+    fetch_rehearsed,
+    fetch_rehearsed_rings,
+    fetch_rings,
+    fetch_solved,
+)
 from streammf.learning.compiling import inner, kernel
 from streammf.learning.conjugate import BENCH, Bench
 from streammf.learning.desk import DESK, Desk
@@ -42,7 +49,7 @@ def learn_blended(
     now = state.whole.clock[0]
     following = batch.user[n + 1] if n + 1 < len(batch.user) else -1
     if weight > 0:
-        ask_first(state, rates, key, following)
+        ask_first(state, marks, rates, key, following)
         held = recall_past(state.users, rates, user, desk.past)
         fresh = not among_past(desk.past, held, item)
         if fresh and due(state, rates, key, item):
@@ -76,11 +83,11 @@ def learn_blended(
 
 
 @inner
-def ask_first(state: State, rates: Rates, key: int, following: int) -> None:
+def ask_first(state: State, marks: Marks, rates: Rates, key: int, following: int) -> None:
     """Ask for the users of what will be rehearsed, for the next event's, and for rings that name other rows."""
     fetch_users(state, rates, key, rates.negatives + 1, rates.negatives + 1, following)
     if rates.squares:
-        fetch_rehearsed_rings(state, key)
+        fetch_rehearsed_rings(state, marks, key)
 
 
 @inner
@@ -88,11 +95,12 @@ def ask_for_next(state: State, marks: Marks, rates: Rates, batch: Batch, n: int)
     """Ask for what event n reads, before its turn."""
     key = event_key(rates.seed, batch.partition[n], batch.offset[n])
     user, item = batch.user[n], batch.item[n]
-    fetch_lists(state, rates, user, item, due(state, rates, key, item))
+    fetch_lists(state, marks, rates, user, item, due(state, rates, key, item))
+    fetch_counts(state, marks, user, item)
     if rates.gradient:
         fetch_items(state, marks, rates, key, 1, item)
     if rates.squares:
-        fetch_rings(state, user, item)
+        fetch_rings(state, marks, user, item)
 
 
 @kernel(types.void(STATE, MARKS, COUNTS, BATCH, RATES, ROOM, DESK, BENCH, JURY), allocates=False, part="blend")

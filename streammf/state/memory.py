@@ -2,8 +2,8 @@
 
 Rules of this file:
 1. It knows no table and no column: layout, growth and first values follow from the declarations in `tables`.
-2. A table is one region, a column a page-aligned segment of it for the whole capacity. Arrays are made once, as long as
-   the capacity; only rows that were reserved may be touched, and only rows below `counts` mean anything.
+2. A table is one region, a column a segment of it for the whole capacity, beginning where a huge page can. Arrays are made
+   once, as long as the capacity; only rows that were reserved may be touched, and only rows below `counts` mean anything.
 3. A reserved row holds its constant first values already, and so does a forgotten one; `add_rows` gives those that depend on
    the id, and counts it.
 4. `vacant` are rows that count and stand for nothing: forgotten, and not given again yet.
@@ -25,7 +25,7 @@ from streammf.learning.draws import fill_normal
 from streammf.learning.forgetting import mark_rows
 from streammf.learning.tables import TABLES, Array, Axis, Column, Dimensions, State, Table, in_use, row_bytes
 from streammf.state.options import DEFAULT_LIMITS, SETTINGS, Limits
-from streammf.state.region import AHEAD, Region, not_writable, pages
+from streammf.state.region import AHEAD, HUGE, Region, not_writable, pages
 
 #: Rows are backed ahead: as many as there are, at least these, and at most AHEAD bytes of the widest table.
 LEAST_ROWS: Final = 256
@@ -237,7 +237,7 @@ def offsets(table: Table, rows: int, dimensions: Dimensions) -> list[int]:
     """Where each column's segment begins, in bytes; last, the size of the whole."""
     at = [0]
     for column in columns(table):
-        at.append(at[-1] + pages(rows * value_bytes(column, dimensions)))
+        at.append(at[-1] + -(-rows * value_bytes(column, dimensions) // HUGE) * HUGE)
     return at
 
 
@@ -249,7 +249,7 @@ def capacity(table: Table, layout: Layout) -> int:
 def fingerprint(tables: Sequence[Table]) -> str:
     """Changes whenever the same bytes would mean something else."""
     declared = [(t.name, t.axis, [(name, c.dtype, c.width) for name, c in t.items()]) for t in tables]
-    return hashlib.sha256(msgspec.json.encode(declared)).hexdigest()[:32]
+    return hashlib.sha256(msgspec.json.encode([declared, HUGE])).hexdigest()[:32]
 
 
 def salt(table: str, column: str) -> int:

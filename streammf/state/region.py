@@ -5,8 +5,11 @@ Rules of this file:
    reader ever maps again, and an array made once is good for the life of the region.
 2. Nothing is touched that `reserve` has not backed: a full file system is an exception here, and not a SIGBUS there.
 3. A region is never unmapped under an array: its pages go when the last array over them goes.
+4. What is backed stands on huge pages where the kernel gives them: the rows of an event are anywhere in memory, and with
+   512 times fewer pages the processor knows where most of them are. Nothing else depends on it.
 """
 
+import ctypes
 import errno
 import math
 import mmap
@@ -32,8 +35,20 @@ AHEAD = 16 << 20
 #: Linux's value on x86 and ARM; Python names it since 3.13. Without it the kernel refuses more than the machine has.
 MAP_NORESERVE = 0x4000
 
+#: Bytes of a huge page on x86, and on ARM with pages of 4 KiB.
+HUGE = 2 << 20
+#: Linux's values; Python names neither. MADV_COLLAPSE is there since 6.1 and asks no setting of the system: tmpfs would give
+#: huge pages only to who may change how it is mounted.
+MAP_FIXED = 0x10
+MADV_COLLAPSE = 25
+
 #: What a file system says when it has no room: full, over a quota, over a limit of the process or of its memory group.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def pages(size: int) -> int:
@@ -44,22 +59,24 @@ def pages(size: int) -> int:
 class Region:
     """`capacity` bytes at one address. Made by `anonymous`, `create` or `attach`."""
 
-    def __init__(self, mapped: mmap.mmap, path: Path | None, descriptor: int) -> None:
+    def __init__(self, mapped: mmap.mmap, capacity: int, path: Path | None = None, descriptor: int = -1) -> None:
         self._mapped: mmap.mmap | None = mapped
+        self._first = first_of(mapped)
         self._descriptor = descriptor
+        self._readonly = path is not None and descriptor < 0
+        self._huge = True
         self.path = path
-        self.capacity = len(mapped)
+        self.capacity = capacity
         self._backed = 0
 
     @classmethod
     def anonymous(cls, capacity: int) -> Self:
         """Private memory; the kernel backs a page when it is first touched."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        capacity = max(capacity, PAGE)
         try:
-            mapped = mmap.mmap(-1, max(capacity, PAGE), flags=flags)
+            return cls(addresses(capacity), capacity)
         except (OSError, ValueError, OverflowError) as error:
             raise no_address(capacity, error) from error
-        return cls(mapped, None, -1)
 
     @classmethod
     def create(cls, path: Path, capacity: int) -> Self:
@@ -71,7 +88,9 @@ class Region:
             raise not_writable(path, error) from error
         try:
             os.ftruncate(descriptor, capacity)
-            return cls(mmap.mmap(descriptor, capacity), path, descriptor)
+            mapped = addresses(capacity)
+            place(mapped, capacity, descriptor, mmap.PROT_READ | mmap.PROT_WRITE)
+            return cls(mapped, capacity, path, descriptor)
         except (OSError, ValueError, OverflowError) as error:
             os.close(descriptor)
             if isinstance(error, OSError) and error.errno not in NO_ROOM:
@@ -83,14 +102,18 @@ class Region:
         """Read what another process writes. OSError where there is no such file."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            return cls(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ), path, -1)
+            capacity = os.fstat(descriptor).st_size
+            mapped = addresses(capacity)
+            place(mapped, capacity, descriptor, mmap.PROT_READ)
+            return cls(mapped, capacity, path)
         finally:
             os.close(descriptor)
 
     def array(self, dtype: str, shape: tuple[int, ...], offset: int = 0) -> Array:
         """An array over the bytes from `offset` on; read-only where the region is attached."""
         assert self._mapped is not None, "the region is closed"
-        flat = np.frombuffer(self._mapped, dtype, math.prod(shape), offset)
+        whole = memoryview(self._mapped)
+        flat = np.frombuffer(whole.toreadonly() if self._readonly else whole, dtype, math.prod(shape), self._first + offset)
         return flat.reshape(shape)
 
     def room(self) -> int:
@@ -111,6 +134,15 @@ class Region:
             if error.errno not in NO_ROOM:
                 raise not_writable(self.path, error) from error
             raise no_room(self.path, stop - start, error) from error
+        self._collapse(start // HUGE * HUGE, stop // HUGE * HUGE)
+
+    def _collapse(self, start: int, stop: int) -> None:
+        """Let backed bytes stand on huge pages. Refused once, it is not asked for again: looking for room takes time."""
+        assert self._mapped is not None, "the region is closed"
+        for piece in range(start, stop, PIECE):
+            if self._huge:
+                at = address(self._mapped) + self._first + piece
+                self._huge = _libc.madvise(at, min(PIECE, stop - piece), MADV_COLLAPSE) == 0
 
     def grow(self, size: int) -> None:
         """Back the first `size` bytes, and some more where there is room, so that few calls have anything to do."""
@@ -131,6 +163,28 @@ class Region:
             os.close(self._descriptor)
             self._descriptor = -1
         self._mapped = None
+
+
+def address(mapped: mmap.mmap) -> int:
+    """Where mapped memory begins."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+
+
+def first_of(mapped: mmap.mmap) -> int:
+    """The first byte of `addresses` at which a huge page can begin."""
+    return -address(mapped) % HUGE
+
+
+def addresses(capacity: int) -> mmap.mmap:
+    """Private memory, backed when it is touched: `capacity` bytes from the first on at which a huge page can begin."""
+    return mmap.mmap(-1, capacity + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+
+
+def place(mapped: mmap.mmap, capacity: int, descriptor: int, access: int) -> None:
+    """Let a file stand where private memory stood, which nobody has touched yet."""
+    at = address(mapped) + first_of(mapped)
+    if _libc.mmap(at, capacity, access, mmap.MAP_SHARED | MAP_FIXED, descriptor, 0) != at:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def no_room(path: Path, wanted: int, error: OSError) -> MemoryFullError:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streammf.errors import MemoryFullError
-from streammf.state.region import PAGE, Region, mebibytes
+from streammf.state.region import HUGE, PAGE, Region, mebibytes
 
 
 def backed(path: Path) -> int:
@@ -42,6 +42,25 @@ def test_who_attached_before_a_growth_sees_what_is_written_after_it(tmp_path: Pa
     writer.reserve(PAGE, PAGE + 8000)
     written[:] = np.arange(1000)
     assert (read == np.arange(1000)).all()
+
+
+def test_every_region_begins_where_a_huge_page_can(tmp_path: Path) -> None:
+    made = Region.create(tmp_path / "bytes", 3 * PAGE)
+    for region in (made, Region.attach(tmp_path / "bytes"), Region.anonymous(3 * PAGE)):
+        assert region.array("u1", (1,)).ctypes.data % HUGE == 0
+
+
+def test_what_was_written_and_attached_before_stays_when_it_comes_to_stand_on_huge_pages(small_tmpfs: Path) -> None:
+    writer = Region.create(small_tmpfs / "bytes", 1 << 30)
+    written = writer.array("i8", (3 * HUGE // 8,))
+    read = Region.attach(small_tmpfs / "bytes").array("i8", (3 * HUGE // 8,))
+    for first in range(0, len(written), 1000):
+        last = min(first + 1000, len(written))
+        writer.reserve(8 * first, 8 * last)
+        written[first:last] = np.arange(first, last)
+        assert read[last - 1] == last - 1
+    assert (read == np.arange(len(read))).all()
+    assert backed(small_tmpfs / "bytes") == 3 * HUGE
 
 
 def test_what_is_attached_cannot_be_written(tmp_path: Path) -> None:
