@@ -24,7 +24,7 @@ ITEMS: Final = (1_000, 10_000, 100_000, 1_000_000)
 #: What stays as it is while the other grows.
 FIXED_USERS: Final = 100_000
 FIXED_ITEMS: Final = 10_000
-COMMITS: Final = 5
+COMMITS: Final = 11
 
 Objective = Literal["ranking", "rating"]
 
