@@ -1,4 +1,8 @@
-"""What each part of the stack foretells, event by event: every rating is first foretold by all, then learned from."""
+"""What each part of the stack foretells, event by event.
+
+Rules of this file:
+1. Learning begins with foretelling, by all parts; what they said then is told, so that measuring costs hardly anything.
+"""
 
 from typing import Final
 
@@ -6,7 +10,7 @@ import numpy as np
 from numba import types
 
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, array_type
-from streammf.learning.compiling import kernel
+from streammf.learning.compiling import inner, kernel
 from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person
 from streammf.learning.options import LearningOptions
 from streammf.learning.prequential import JURY, Jury, jury
@@ -28,19 +32,26 @@ def _foretell(
     state: State, marks: Marks, counts: Array, batch: Batch, rates: Rates, room: Room, slate: Slate, jury: Jury, out: Array
 ) -> None:
     for n in range(len(batch.user)):
-        user = batch.user[n]
-        item = batch.item[n]
-        taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
-        score = np.float32(0.0)
-        for f in range(len(room.z)):
-            score += room.z[f] * state.items.factor[item, f]
-        lay_out_person(state.users, rates, user, slate)
-        foretell(state, rates, user, item, slate)
-        foretell_by_taste(state, item, score, slate)
+        serving = state.stack.serving[0]
+        taught = state.whole.taught[0]
+        learn_stacked(state, marks, counts, batch, rates, room, slate, jury, n)
+        if state.whole.taught[0] == taught:
+            foretell_alone(state, rates, room, slate, batch.user[n], batch.item[n])
         for part in range(PARTS):
             out[n, 1 + part] = rates.middle + rates.quarter * min(max(slate.foretold[part], -2.0), 2.0)
-        out[n, 0] = out[n, 1 + state.stack.serving[0]]
-        learn_stacked(state, marks, counts, batch, rates, room, slate, jury, n)
+        out[n, 0] = out[n, 1 + serving]
+
+
+@inner
+def foretell_alone(state: State, rates: Rates, room: Room, slate: Slate, user: int, item: int) -> None:
+    """Let all parts foretell a rating that teaches nothing, and so was not foretold to learn from it."""
+    taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
+    score = np.float32(0.0)
+    for f in range(len(room.z)):
+        score += room.z[f] * state.items.factor[item, f]
+    lay_out_person(state.users, rates, user, slate)
+    foretell(state, rates, user, item, slate)
+    foretell_by_taste(state, item, score, slate)
 
 
 def foretell_by_parts(state: State, marks: Marks, counts: Array, batch: Batch, options: LearningOptions) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streammf.learning import answers
+from streammf.learning.arrival import advance
 from streammf.learning.foretelling import BIASES, FACTORS, WHOLE
 from streammf.learning.learner import learner
 from streammf.learning.measures import errors, foretell_ratings
@@ -133,7 +134,11 @@ def test_every_part_foretells_what_the_oracle_does() -> None:
     found = foretell_by_parts(*made, log, options)
     learn, state, servers = learner(options), expected.state, set()
     for n in range(400):
+        before = [column.copy() for column in state.whole]
+        advance(state.whole, int(log.time[n]))  # a rating is foretold as of its own time
         parts, _ = stack_oracles.foretold(state, options, int(log.user[n]), int(log.item[n]))
+        for column, was in zip(state.whole, before, strict=True):
+            column[:] = was
         servers.add(int(state.stack.serving[0]))
         clipped = np.clip([3 + part for part in (parts[int(state.stack.serving[0])], *parts)], 1, 5)
         np.testing.assert_allclose(found[n], clipped, rtol=1e-4, atol=1e-4)
