@@ -27,6 +27,8 @@ from streammf.state.store import Store
 ASKERS: Final = 3
 #: Seconds that catching up may take at the end.
 CATCH_UP: Final = 180.0
+#: Faults a minute below which a run says that it proves little; on two cores that nobody else uses there are 12.
+FEWEST: Final = 4
 
 
 def say(text: str) -> None:
@@ -61,6 +63,8 @@ def turmoil(folder: Path, minutes: float, seed: int) -> dict[str, object]:
         for person in (writer, *askers):
             person.start()
         done, revived = broken(house, seed, 60 * minutes)
+        if len(done) < FEWEST * minutes:
+            say(f"only {len(done)} faults in {minutes:g} minutes: this machine is too busy for the run to prove much")
         say("catching up ...")
         written = writer.finish()
         log = verifier.read(house.bootstrap)

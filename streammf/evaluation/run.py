@@ -29,7 +29,7 @@ MOST_AGAIN: Final = 300
 #: What trying may cost, as a part of what learning costs: the kernels, without reading the log.
 BUDGET: Final = 0.35
 #: But so many events are tried of any log that has them: it is learned in a fraction of a second then.
-LEAST_TRIED: Final = 1_000
+LEAST_TRIED: Final = 800
 #: ns: what learning from an event costs, and a trial for each item of the catalogue, on one core: with the blend, and without.
 LEARNING_NS: Final = {True: 8_500, False: 1_900}
 TRIAL_NS: Final = {True: 65, False: 9}

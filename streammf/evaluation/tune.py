@@ -74,7 +74,7 @@ def optuna() -> Any:  # noqa: ANN401 - a module
         import optuna as found  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
         raise ConfigurationError("streammf tune needs Optuna: pip install 'streammf[tune]'") from error
-    found.logging.set_verbosity(found.logging.WARNING)
+    found.logging.set_verbosity(found.logging.ERROR)  # else Ctrl-C is told as a trial that failed, with a traceback
     return found
 
 

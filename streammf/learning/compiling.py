@@ -146,18 +146,21 @@ def declared(*parts: Part) -> list[Kernel]:
 def ready(*parts: Part, report: Callable[[int, int], None] | None = None) -> None:
     """Compile, or load from the cache, every kernel that these parts use; without parts, every kernel declared so far.
 
-    `report(done, of)` is called after each kernel that really had to be compiled.
+    `report(done, of)` is called before the first that has to be compiled, or waited for, and after each.
     """
     wanted = [k for k in declared(*parts) if not k.dispatcher.signatures]
     if not wanted:
         return
-    with _alone():
-        missing = [k for k in wanted if not k.cached]
-        with _helped(missing) as claims:
-            compile_claimed(claims, missing, report)
-        for done, k in enumerate(wanted, 1):  # those, too, that another process compiled, or failed to
-            if k.prepare() and report:
-                report(done, len(wanted))
+    if not all(k.cached for k in wanted):  # else a trainer that starts again would wait for whoever compiles something else
+        if report:
+            report(0, len(wanted))
+        with _alone():
+            missing = [k for k in wanted if not k.cached]
+            with _helped(missing) as claims:
+                compile_claimed(claims, missing, report)
+    for done, k in enumerate(wanted, 1):  # those, too, that another process compiled, or failed to
+        if k.prepare() and report:
+            report(done, len(wanted))
 
 
 def compile_claimed(claims: Claims, kernels: list[Kernel], report: Callable[[int, int], None] | None = None) -> None:

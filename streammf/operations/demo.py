@@ -91,17 +91,23 @@ def running(folder: Path, console: Console) -> Iterator[str]:
     }
     command = [sys.executable, "-m", "streammf", "up"]
     process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        with ThreadPoolExecutor(1) as listener:
-            heard: deque[str] = deque(maxlen=5)
-            listener.submit(listen, process, console, heard)
+    with ThreadPoolExecutor(1) as listener:
+        heard: deque[str] = deque(maxlen=5)
+        listener.submit(listen, process, console, heard)
+        try:
             yield ready_address(process, heard)
-            process.terminate()
-            process.wait(PATIENCE)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        finally:  # whatever went wrong: the listener ends when the processes do
+            stop(process)
+
+
+def stop(process: "subprocess.Popen[str]") -> None:
+    """End `streammf up`, with its trainer and workers; by force where it does not end by itself."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def listen(process: "subprocess.Popen[str]", console: Console, heard: "deque[str]") -> None:

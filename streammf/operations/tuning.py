@@ -6,6 +6,7 @@ Rules of this file:
 """
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -80,6 +81,7 @@ def _start(path: Path, options: LearningOptions, trials: int, out: Path, number:
 
 def _work(path: Path, settings: bytes, trials: int, out: Path, number: int) -> None:
     """That process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; who began the search ends the others
     options = msgspec.json.decode(settings, type=LearningOptions)
     compile_for(options)
     log = read_log(path, options)

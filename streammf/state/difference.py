@@ -156,11 +156,12 @@ class _Sum:
         if not self._is_vector:
             return
         old, new = (np.ascontiguousarray(rows).view(self._part.dtype).astype(np.float64) for rows in (before, after))
-        with np.errstate(invalid="ignore"):  # -inf - -inf, where an item has no popularity yet
+        with np.errstate(invalid="ignore", over="ignore"):  # -inf - -inf, or 1e300², where nothing has come to stand yet
             moved = np.linalg.norm(np.where(old == new, 0.0, new - old), axis=1)
+            length = np.linalg.norm(np.where(np.isfinite(old), old, 0.0), axis=1)
         self._moved += float(moved.sum())
         self._most = max(self._most, float(moved.max(initial=0.0)))
-        self._length += float(np.linalg.norm(np.where(np.isfinite(old), old, 0.0), axis=1).sum())
+        self._length += float(length.sum())
 
     def moved(self) -> Moved:
         """All of it."""

@@ -134,7 +134,7 @@ class Attempts:
                 partition=named[i],
                 offset=int(records.offsets[i]),
                 reason="poison",
-                detail=f"the trainer died {deaths[i]} times while it worked on this record",
+                detail=f"the trainer died {deaths[i]} time{'s' * (deaths[i] != 1)} while it worked on this record",
                 value=records.values[i],
                 key=records.key(i),
                 timestamp=records.timestamp(i),

@@ -1,5 +1,6 @@
 """Which kernels are compiled for whom, how two processes share the work, and that a cache is found again."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -64,6 +65,14 @@ def test_kernels_are_compiled_once_and_found_again(tmp_path: Path) -> None:
     assert computed == "2 3 6.0"
     assert started(tmp_path) == [computed]
     assert not list(tmp_path.glob("**/claims-*"))
+
+
+def test_who_finds_all_kernels_compiled_waits_for_nobody_who_compiles(tmp_path: Path) -> None:
+    *_, computed = started(tmp_path)
+    (lock,) = tmp_path.glob("**/lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert started(tmp_path) == [computed]
 
 
 def test_only_one_process_takes_what_is_claimed(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def back_after(hits: Array, counted: Array) -> list[int]:
         recall = hits[own] / counted[own]
         level = hits[own][-steps // 3 :].sum() / counted[own][-steps // 3 :].sum()
         smooth = np.convolve(recall, [0.5, 0.5], "valid")
-        found.append((int(np.argmax(smooth >= 0.9 * level)) + 2) * STEP)
+        back = np.flatnonzero(smooth >= 0.9 * level)
+        found.append((int(back[0]) + 2) * STEP if len(back) else EVENTS)
     return found
 
 
