@@ -114,7 +114,7 @@ def present_growth(report: Report, axis: str, spread: Spread, sizes: list[Grown]
     """How an event's cost goes with one axis, from the least size to the most."""
     times = [median(grown.loads[spread].event_us) for grown in sizes]
     rows = [grown.loads[spread].touched for grown in sizes]
-    report.add(f"{axis}, {spread}: µs an event, most / least size", [max(times) / times[0]], "", Bar("at most", 3))
+    report.add(f"{axis}, {spread}: µs an event, most / least", [max(times) / min(times)], "", Bar("at most", 3))
     report.add(f"{axis}, {spread}: rows an event changes, most / least", [max(rows) / min(rows)], "")
 
 
