@@ -23,7 +23,7 @@ def test_a_short_run_finds_every_figure_and_leaves_nothing(tmp_path: Path, monke
         assert figures[f"{begins}: events a commit"].middle == 20_000
         assert 50 < figures[f"{begins}: rows it changes"].middle < 250
         assert figures[f"{begins}: longest copy"].bar == Bar("at most", 50)
-        assert figures[f"users, {spread}: µs an event, most / least size"].middle > 0
+        assert figures[f"users, {spread}: µs an event, most / least"].middle > 0
     dimensions = learning("ranking").dimensions
     declared = sum(row_bytes(table, dimensions) for table in in_use(TABLES, dimensions) if table.axis == Axis.USER)
     assert figures["live memory as declared, ranking: a user"].middle == declared
