@@ -1,4 +1,5 @@
-"""What each way of recommending adds to the blend's recall, and what it costs: the blend without it, on the same events.
+"""What each way of recommending adds to the blend's recall, and what it costs: the blend without it (or with it, where it is
+off by default), on the same events.
 
 Rules of this file:
 1. What can be switched off is switched off whole, as an operator would, so that its cost goes too. Features that are read
@@ -26,7 +27,7 @@ RUNS: Final = 3
 
 
 class Variant(NamedTuple):
-    """The blend without something."""
+    """The blend without something, or with something that is off by default."""
 
     name: str
     options: LearningOptions = DEFAULTS
@@ -35,7 +36,7 @@ class Variant(NamedTuple):
 
     @property
     def switched(self) -> bool:
-        """Whether something is not even learned."""
+        """Whether something else is learned than by default."""
         return self.options != DEFAULTS
 
 
@@ -54,21 +55,20 @@ def single(name: str) -> Variant:
     return without(f"`{name}` alone", FEATURE_NAMES.index(name))
 
 
-VECTORS: Final = {"neighbours": 0, "peers": 0}
 VARIANTS: Final = (
     without("popularity", *range(HORIZONS)),
     *map(single, FEATURE_NAMES[:HORIZONS]),
     switched("without neighbours", neighbours=0),
     *map(single, ("near", "far", "next", "cosine")),
-    switched("without peers", peers=0),
+    switched("with 32 peers", peers=32),
     without("timing", FEATURE_NAMES.index("idle"), FEATURE_NAMES.index("age")),
     *map(single, ("idle", "age")),
     switched("without gradient factors", gradient=False),
     switched("without least squares", least_squares=False),
     *map(single, ("least squares", "log least squares")),
-    switched("gradient factors, popularity and timing alone", least_squares=False, **VECTORS),
-    switched("least squares, popularity and timing alone", gradient=False, **VECTORS),
-    switched("popularity and timing alone", least_squares=False, gradient=False, **VECTORS),
+    switched("gradient factors, popularity and timing alone", least_squares=False, neighbours=0),
+    switched("least squares, popularity and timing alone", gradient=False, neighbours=0),
+    switched("popularity and timing alone", least_squares=False, gradient=False, neighbours=0),
 )
 
 

@@ -21,6 +21,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,16 +68,18 @@ class Kernel(NamedTuple):
         return any(Path(self.dispatcher.stats.cache_path).glob(f"*.{self.dispatcher.py_func.__qualname__}-*.nbi"))
 
     def prepare(self) -> bool:
-        """Compile it, or load it from the cache; says whether it had to be compiled."""
-        if self.dispatcher.signatures:
-            return False
-        self.dispatcher._can_compile = True
-        self.dispatcher.compile(self.signature)
-        self.dispatcher.disable_compile()
-        return bool(self.dispatcher.stats.cache_misses)
+        """Compile it, or load it from the cache; says whether it had to be compiled. Threads may do so at once."""
+        with _preparing:
+            if self.dispatcher.signatures:
+                return False
+            self.dispatcher._can_compile = True
+            self.dispatcher.compile(self.signature)
+            self.dispatcher.disable_compile()
+            return bool(self.dispatcher.stats.cache_misses)
 
 
 _kernels: list[Kernel] = []
+_preparing = threading.Lock()
 
 
 def _cache_folder() -> Path:

@@ -1,11 +1,10 @@
 """What a user's ratings of some items are expected to be, for answers: by the part of the stack that serves."""
 
-import numpy as np
 from numba import types
 
 from streammf.learning.arguments import FROZEN_STATE, array_type
 from streammf.learning.compiling import kernel
-from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person
+from streammf.learning.foretelling import foretell_item, lay_out_person
 from streammf.learning.rates import RATES, Rates
 from streammf.learning.room import ROOM, Room
 from streammf.learning.slate import SLATE, Slate
@@ -24,11 +23,5 @@ def expect(state: State, rates: Rates, room: Room, slate: Slate, user: int, rows
     """
     lay_out_person(state.users, rates, user, slate)
     for n in range(len(rows)):
-        item = rows[n]
-        score = np.float32(0.0)
-        if item >= 0:
-            for f in range(len(room.z)):
-                score += room.z[f] * state.items.factor[item, f]
-        foretell(state, rates, user, item, slate)
-        foretell_by_taste(state, item, score, slate)
+        foretell_item(state, rates, room, user, rows[n], slate)
         out[n] = slate.foretold[state.stack.serving[0]]

@@ -17,6 +17,7 @@ from streammf.learning.levels import ITEM_PRIOR, USER_PRIOR, level_of
 from streammf.learning.mean import mean_rating
 from streammf.learning.rates import Rates
 from streammf.learning.rating import GIVEN
+from streammf.learning.room import Room
 from streammf.learning.slate import Slate
 from streammf.learning.tables import PARTS, STACKED, State, Users
 
@@ -116,6 +117,17 @@ def foretell_by_taste(state: State, item: int, score: Real, slate: Slate) -> Non
         x[f] = min(max(x[f], -MOST_FEATURE), MOST_FEATURE)
         expected += state.stack.weight[0, f] * x[f]
     slate.foretold[WHOLE] = expected
+
+
+@inner
+def foretell_item(state: State, rates: Rates, room: Room, user: int, item: int, slate: Slate) -> None:
+    """Write all of it, after `lay_out_person`. room.z: z_u, of the user or of somebody without a row."""
+    score = np.float32(0.0)
+    if item >= 0:
+        for f in range(len(room.z)):
+            score += room.z[f] * state.items.factor[item, f]
+    foretell(state, rates, user, item, slate)
+    foretell_by_taste(state, item, score, slate)
 
 
 @inner

@@ -11,7 +11,7 @@ from numba import types
 
 from streammf.learning.arguments import BATCH, COUNTS, MARKS, STATE, Batch, Marks, array_type
 from streammf.learning.compiling import inner, kernel
-from streammf.learning.foretelling import foretell, foretell_by_taste, lay_out_person
+from streammf.learning.foretelling import foretell_item, lay_out_person
 from streammf.learning.options import LearningOptions
 from streammf.learning.prequential import JURY, Jury, jury
 from streammf.learning.rates import RATES, Rates, rates
@@ -46,12 +46,8 @@ def _foretell(
 def foretell_alone(state: State, rates: Rates, room: Room, slate: Slate, user: int, item: int) -> None:
     """Let all parts foretell a rating that teaches nothing, and so was not foretold to learn from it."""
     taste_at(state.users, state.implicit.factor, rates, room, user, state.whole.clock[0])
-    score = np.float32(0.0)
-    for f in range(len(room.z)):
-        score += room.z[f] * state.items.factor[item, f]
     lay_out_person(state.users, rates, user, slate)
-    foretell(state, rates, user, item, slate)
-    foretell_by_taste(state, item, score, slate)
+    foretell_item(state, rates, room, user, item, slate)
 
 
 def foretell_by_parts(state: State, marks: Marks, counts: Array, batch: Batch, options: LearningOptions) -> Array:

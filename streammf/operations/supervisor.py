@@ -7,7 +7,8 @@ Rules of this file:
 3. What cannot heal by itself is not tried again: a child that could not even start the first time, and whose exit code
    says that settings, log, store or memory are to blame, ends everything, with that code.
 4. Deaths in quick succession wait longer and longer, and are counted: after too many everything ends with ChildError.
-   A disk or a memory that is full is waited for instead, while the others go on.
+   A disk or a memory that is full is waited for instead, while the others go on. Whoever was ready and is killed
+   (SIGKILL: by hand, or for the memory of its neighbours) did nothing wrong: it comes back at once, however often.
 5. Children stand in process groups of their own: a terminal's Ctrl-C reaches only this process, which keeps the order.
 """
 
@@ -184,6 +185,8 @@ class Supervisor:
             raise ChildError(f"{name}: {kept.last_line or f'exit code {code}'}", ExitCode(code))
         if code in PASSING:
             return patience.longest_delay
+        if code == -signal.SIGKILL and kept.ready_at is not None:
+            return patience.first_delay
         now = asyncio.get_running_loop().time()
         steady = kept.ready_at is not None and now - kept.ready_at >= patience.steady_seconds
         kept.quick_deaths = 1 if steady else kept.quick_deaths + 1

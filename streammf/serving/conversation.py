@@ -154,7 +154,7 @@ def nobody(refused: Iterable[tuple[Address, OSError]]) -> NoModelError:
     tried = ", ".join(f"{named(address)} ({error.strerror or error or 'timed out'})" for address, error in refused)
     return NoModelError(
         f"no server answers at {tried}; is `streammf up` or `streammf serve` running? (Its first start after an installation "
-        "compiles kernels for up to a minute before it answers.)"
+        "compiles kernels for some minutes before it answers.)"
     )
 
 

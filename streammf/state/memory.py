@@ -237,7 +237,7 @@ def offsets(table: Table, rows: int, dimensions: Dimensions) -> list[int]:
     """Where each column's segment begins, in bytes; last, the size of the whole."""
     at = [0]
     for column in columns(table):
-        at.append(at[-1] + -(-rows * value_bytes(column, dimensions) // HUGE) * HUGE)
+        at.append(at[-1] + pages(rows * value_bytes(column, dimensions), HUGE))
     return at
 
 

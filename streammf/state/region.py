@@ -51,9 +51,9 @@ _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_
 _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
-def pages(size: int) -> int:
+def pages(size: int, page: int = PAGE) -> int:
     """`size` rounded up to whole pages."""
-    return -(-size // PAGE) * PAGE
+    return -(-size // page) * page
 
 
 class Region:

@@ -46,7 +46,7 @@ def test_every_feature_is_left_out_alone_or_with_what_it_is_read_with() -> None:
 def test_a_report_of_one_log_says_what_its_ranks_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = small()
     written(tmp_path, events, "log.csv.gz")
-    variants = (without("timing", 9, 10), switched("without peers", peers=0))
+    variants = (without("timing", 9, 10), switched("with 32 peers", peers=32))
     monkeypatch.setattr(quality, "LOGS", (quality.Log("made up", "log.csv.gz", 2, 0.0, 1e9, half=True, share=0.5),))
     monkeypatch.setattr(quality, "RATED", (quality.RatedLog("made up", "log.csv.gz", None, None),))
     monkeypatch.setattr(quality, "VARIANTS", variants)
@@ -73,7 +73,7 @@ def test_a_report_of_one_log_says_what_its_ranks_say(tmp_path: Path, monkeypatch
     assert row.middle == (half[half >= 0] < K).mean()
     assert row.beside["change"] == pytest.approx(row.middle - (ranks[half >= 0, 0] < K).mean())
     assert "spares µs" not in row.beside
-    assert {"spares µs", "of all", "change", "its ±", "z"} <= set(rows["without peers"].beside)
+    assert {"spares µs", "of all", "change", "its ±", "z"} <= set(rows["with 32 peers"].beside)
     assert rows["made up: RMSE"].beside["change"] < 0
     assert report.document()["command"] == "scripts/bench quality"
 

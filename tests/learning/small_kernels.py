@@ -1,4 +1,7 @@
-"""Kernels that take no time to compile: `python -m tests.learning.small_kernels` makes them ready, and says how far it is."""
+"""Kernels that take no time to compile: `python -m tests.learning.small_kernels [threads]` makes them ready, and tells."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from numba import types
 
@@ -30,8 +33,11 @@ def add_three(x: float, y: float, z: float) -> float:
 
 
 def main() -> None:
-    """Print `done of` after each that had to be compiled, and what they compute."""
-    ready(report=print)
+    """Print `done of` after each that had to be compiled, and what they compute. Several threads make them ready at once."""
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    with ThreadPoolExecutor(threads) as pool:
+        for made in [pool.submit(ready, report=print) for _ in range(threads)]:
+            made.result()
     print(add_one(1), add(1, 2), add_three(1.0, 2.0, 3.0))  # noqa: T201
 
 

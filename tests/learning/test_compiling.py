@@ -45,11 +45,11 @@ def test_what_is_given_most_is_compiled_first() -> None:
     assert [k.name.partition(":")[2] for k in declared("blend")][:2] == ["learn_all", "list_blended"]
 
 
-def started(cache: Path, **more: str) -> list[str]:
+def started(cache: Path, threads: int = 1) -> list[str]:
     """What a process says that makes the small kernels ready."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.learning.small_kernels"],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache), **more},
+        [sys.executable, "-m", "tests.learning.small_kernels", str(threads)],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -65,6 +65,11 @@ def test_kernels_are_compiled_once_and_found_again(tmp_path: Path) -> None:
     assert computed == "2 3 6.0"
     assert started(tmp_path) == [computed]
     assert not list(tmp_path.glob("**/claims-*"))
+
+
+def test_threads_may_make_the_same_kernels_ready_at_once(tmp_path: Path) -> None:
+    assert started(tmp_path, threads=4)[-1] == "2 3 6.0"
+    assert started(tmp_path, threads=4) == ["2 3 6.0"]
 
 
 def test_who_finds_all_kernels_compiled_waits_for_nobody_who_compiles(tmp_path: Path) -> None:

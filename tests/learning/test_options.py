@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from streammf.learning.options import BLENDED, DEFAULTS, LearningOptions
+from streammf.learning.options import BLENDED, DEFAULTS, RING, LearningOptions
 from streammf.learning.tables import TABLES, WAYS, Axis, Dimensions, in_use, row_bytes
 
 
@@ -51,7 +51,7 @@ def test_a_history_that_is_off_leaves_no_empty_column() -> None:
 
 def test_neighbours_and_peers_that_are_off_leave_no_empty_column_and_least_squares_its_ring() -> None:
     blend = LearningOptions(neighbours=0, peers=0).dimensions
-    assert (blend.neighbours, blend.peers) == (1, LearningOptions().peers)
+    assert (blend.neighbours, blend.peers) == (1, RING)
     assert LearningOptions(objective="rating", neighbours=0).dimensions.corated == WAYS
 
 

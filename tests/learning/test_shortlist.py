@@ -18,7 +18,9 @@ NONE = np.empty(0, np.int32)
 
 def taught(items: int = 60, met: int = 40, seed: int = 4, **choice: Any) -> tuple[State, Array, LearningOptions]:
     """A model of so many items met (of those registered), 6 users who did something and 2 who did not."""
-    options = LearningOptions(**{"blend": True, "factors": 6, "history": 8, "neighbours": 12, "user_half_life": 0.0, **choice})
+    options = LearningOptions(
+        **{"blend": True, "factors": 6, "history": 8, "neighbours": 12, "peers": 32, "user_half_life": 0.0, **choice}
+    )
     made = model(options, users=8, items=items, events=1500, partitions=2)
     log = random_log(seed=seed, events=1500, users=6)
     log.item[:] = np.random.default_rng(seed).geometric(3 / met, 1500) % met

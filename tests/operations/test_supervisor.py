@@ -116,10 +116,26 @@ def test_a_child_that_lived_long_enough_may_die_as_often_as_it_likes() -> None:
         await scene.until(lambda: scene.count("starting it again") >= 4)
         stop()
 
-    program = "print('ready'); os.kill(os.getpid(), 9)"
+    program = "print('ready'); sys.exit(1)"
     scene = Scene([child("worker", program)], patience=Patience(first_delay=0.01, steady_seconds=0, most_quick_deaths=2))
     scene.play(script)
     assert scene.ready
+
+
+def test_a_child_that_was_ready_may_be_killed_as_often_as_anybody_likes_and_comes_back_at_once() -> None:
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: scene.count("was killed by SIGKILL; starting it again in 0.1 s") >= 4)
+        stop()
+
+    program = "print('ready', flush=True); os.kill(os.getpid(), 9)"
+    scene = Scene([child("worker", program)], patience=Patience(first_delay=0.1, steady_seconds=60, most_quick_deaths=2))
+    scene.play(script)
+    assert scene.ready
+
+
+def test_one_that_is_killed_before_it_is_ready_cannot_start() -> None:
+    with pytest.raises(ChildError, match="worker died 6 times in a row; the last time it was killed by SIGKILL"):
+        Scene([child("worker", "os.kill(os.getpid(), 9)")]).play()
 
 
 def test_a_stage_starts_after_the_one_before_is_ready_and_stops_before_it(tmp_path: Path) -> None:
