@@ -1,15 +1,18 @@
 """Every failpoint, at several times: whatever dies where, an undisturbed run learns the same, bit for bit."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,6 +31,7 @@ from tests.integration.crashing import ERROR, EVENTS, Try, log
 from tests.trainer.partitioned import PartitionedSource
 
 pytestmark = pytest.mark.timeout(600)
+T = TypeVar("T")
 
 #: What the matrix must cover, at least: a place that vanished would be tried no longer, and nobody would notice.
 PLACES = {
@@ -53,26 +57,38 @@ AROUND_FORGETTING = {
 
 
 class Crashes:
-    """The process that tries."""
+    """The processes that try, one for each core."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.crashing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.tried = 0
+        command = [sys.executable, "-m", "tests.integration.crashing"]
+        self._processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in os.sched_getaffinity(0)
+        ]
+        self._free: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
+        for process in self._processes:
+            self._free.put(process)
+        self._pool = ThreadPoolExecutor(len(self._processes))
 
     def __call__(self, one: Try) -> int:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(msgspec.json.encode(one).decode() + "\n")
-        self._process.stdin.flush()
-        self.tried += 1
-        return int(self._process.stdout.readline())
+        process = self._free.get()
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(msgspec.json.encode(one).decode() + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        self._free.put(process)
+        return code
+
+    def each(self, attempt: Callable[[T], None], tries: Iterable[T]) -> None:
+        """Make every attempt, as many at a time as there are processes; what one of them raises is raised."""
+        list(self._pool.map(attempt, tries))
 
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(60)
+        self._pool.shutdown()
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.close()
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +120,16 @@ def test_killed_at_every_place_it_learns_the_same_in_the_end(tmp_path: Path, cra
     passed = Counter(recorded.read_text().split())
     assert set(passed) >= PLACES
     tries = [(place, at) for place, count in sorted(passed.items()) for at in times(count)]
-    for place, at in tries:
+
+    def attempt(one: tuple[str, int]) -> None:
+        place, at = one
         folder = tmp_path / f"{place}-{at}"
         code = crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}", objective=objective))
-        assert code in {-signal.SIGKILL, 0}, (place, at)  # 0: threads took turns otherwise, and it came there less often
-        assert crashes(Try(folder=str(folder), objective=objective)) == 0, (place, at)
-        assert stored(folder) == wanted, (place, at)
+        assert code in {-signal.SIGKILL, 0}, one  # 0: threads took turns otherwise, and it came there less often
+        assert crashes(Try(folder=str(folder), objective=objective)) == 0, one
+        assert stored(folder) == wanted, one
+
+    crashes.each(attempt, tries)
     print(f"{objective}: {len(passed)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
 
 
@@ -124,11 +144,15 @@ def test_a_successor_killed_at_every_place_learns_the_same_in_the_end(tmp_path: 
     passed = Counter(recorded.read_text().split())
     assert set(passed) >= STARTING | PLACES - {"ids.widened"}
     tries = [(place, at) for place, count in sorted(passed.items()) for at in sorted({1, count})]
-    for place, at in tries:
+
+    def attempt(one: tuple[str, int]) -> None:
+        place, at = one
         folder = copied(left, tmp_path / f"{place}-{at}")
-        assert crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}")) in {-signal.SIGKILL, 0}, (place, at)
-        assert crashes(Try(folder=str(folder))) == 0, (place, at)
-        assert stored(folder) == wanted, (place, at)
+        assert crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}")) in {-signal.SIGKILL, 0}, one
+        assert crashes(Try(folder=str(folder))) == 0, one
+        assert stored(folder) == wanted, one
+
+    crashes.each(attempt, tries)
     print(f"successor: {len(passed)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
 
 
@@ -157,7 +181,8 @@ def test_a_snapshot_or_a_restore_that_ends_at_any_place_costs_no_event_and_can_b
     recorded = tmp_path / "places"
     assert crashes(Try(folder=str(copied(half, tmp_path / "record")), doing=doing, failpoints=f"record={recorded}")) == 0
     assert {*recorded.read_text().split()} == KEEPING[doing]
-    for place in sorted(KEEPING[doing]):
+
+    def attempt(place: str) -> None:
         folder = copied(half, tmp_path / place)
         code = crashes(Try(folder=str(folder), doing=doing, failpoints=f"{place}={action}"))
         assert code == {"kill": -signal.SIGKILL, "eio": ERROR, "exit": 1}[action], place
@@ -171,17 +196,23 @@ def test_a_snapshot_or_a_restore_that_ends_at_any_place_costs_no_event_and_can_b
         assert crashes(Try(folder=str(folder))) == 0, place
         assert stored(folder) == wanted, place
 
+    crashes.each(attempt, KEEPING[doing])
+
 
 @pytest.mark.parametrize("action", ["raise", "eio", "stop", "exit"])
 def test_whatever_fails_at_a_place_is_made_good_by_the_next_start(tmp_path: Path, crashes: Crashes, action: str) -> None:
     assert crashes(Try(folder=str(tmp_path / "whole"))) == 0
     wanted = stored(tmp_path / "whole")
-    for place in sorted(PLACES):
+
+    def attempt(place: str) -> None:
         folder = tmp_path / f"{place}-{action}"
         code = crashes(Try(folder=str(folder), failpoints=f"{place}={action}@2"))
         assert code in {ERROR, 1, -signal.SIGKILL, 0}, place
         assert crashes(Try(folder=str(folder))) == 0, place
         assert stored(folder) == wanted, place
+
+    crashes.each(attempt, PLACES)
+    print(f"{action}: {len(PLACES)} places")  # noqa: T201 - the figure that is asked for
 
 
 def test_killed_again_and_again_it_still_learns_the_same(tmp_path: Path, crashes: Crashes) -> None:
@@ -202,12 +233,18 @@ def test_killed_among_refused_events_and_forgotten_people_it_comes_to_the_same(t
         "reader.prepared", "rows.added", "learner.admitted", "learner.applied", "forget.erased", "forget.ids", "commit.copied",
         "store.ids", "store.head", "store.committed",
     ]  # fmt: skip
-    for place, at in [(name, time) for name in places for time in (1, (passed[name] + 1) // 2)]:
+
+    def attempt(one: tuple[str, int]) -> None:
+        place, at = one
         folder = tmp_path / f"{place}-{at}"
         code = crashes(Try(folder=str(folder), failpoints=f"{place}=kill@{at}", gated=True))
-        assert code in {-signal.SIGKILL, 0}, (place, at)
-        assert crashes(Try(folder=str(folder), gated=True)) == 0, (place, at)
-        assert refused_of(folder) == wanted, (place, at)
+        assert code in {-signal.SIGKILL, 0}, one
+        assert crashes(Try(folder=str(folder), gated=True)) == 0, one
+        assert refused_of(folder) == wanted, one
+
+    tries = [(name, time) for name in places for time in sorted({1, (passed[name] + 1) // 2})]
+    crashes.each(attempt, tries)
+    print(f"refused and forgotten: {len(places)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
 
 
 def refused_of(folder: Path) -> tuple[int, str]:
@@ -230,13 +267,17 @@ def test_killed_around_forgetting_it_has_forgotten_and_learned_the_same_in_the_e
     passed = Counter(recorded.read_text().split())
     assert passed["forget.erased"] == passed["forget.ids"] > 20
     tries = [(place, at) for place in sorted(AROUND_FORGETTING) for at in times(passed[place])]
-    for place, at in tries:
+
+    def attempt(one: tuple[str, int]) -> None:
+        place, at = one
         again = msgspec.structs.replace(log, folder=str(tmp_path / f"{place}-{at}"))
         code = crashes(msgspec.structs.replace(again, failpoints=f"{place}=kill@{at}"))
-        assert code in {-signal.SIGKILL, 0}, (place, at)
-        assert crashes(again) == 0, (place, at)
-        assert stored(Path(again.folder)) == wanted, (place, at)
-    print(f"{objective}: {len(AROUND_FORGETTING)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
+        assert code in {-signal.SIGKILL, 0}, one
+        assert crashes(again) == 0, one
+        assert stored(Path(again.folder)) == wanted, one
+
+    crashes.each(attempt, tries)
+    print(f"forgetting, {objective}: {len(AROUND_FORGETTING)} places, {len(tries)} kills")  # noqa: T201 - the figure that is asked for
 
 
 @pytest.mark.parametrize("place", ["", "store.head=kill@2", "store.committed=kill@3", "learner.applied=kill@7"])

@@ -26,6 +26,8 @@ from tests.integration.scrapes import page, rows, series, totals, value
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(400)
+#: Workers killed, one after another.
+KILLS = int(os.environ.get("STREAMMF_TEST_KILLS", "10"))
 DOCUMENT = Path(__file__).parents[2] / "deploy" / "metrics.md"
 HEAD = ["| series | type | labels | meaning |", "|---|---|---|---|"]
 
@@ -74,6 +76,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Return when every answer that is waited for has come."""
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
@@ -109,20 +115,23 @@ def test_a_scrape_during_load_shows_every_series_with_sane_values(tmp_path: Path
         assert 1e5 < value(text, "streammf_live_memory_bytes") < 1e8
         assert 1e4 < value(text, "streammf_store_bytes") < 1e8
         assert value(text, "streammf_process_up") == value(text, "streammf_process_starts_total") == 3
-        answered = value(text, "streammf_queries_total", op="popular", outcome="ok")
-        assert answered == pytest.approx(value(text, "streammf_query_seconds_count", op="popular"), abs=3)
-        assert answered <= load.answered + 100
+        assert 300 < value(text, "streammf_queries_total", op="popular", outcome="ok") <= load.answered + 100
         assert 2 <= value(text, "streammf_connections") <= 4
         assert value(text, "streammf_ready") == 1
         assert page(address, "/readyz") == (200, "ready\n")
+        load.stop()
+        quiet = settled(address, processes=3)
+        answered = value(quiet, "streammf_queries_total", op="popular", outcome="ok")
+        assert answered == value(quiet, "streammf_query_seconds_count", op="popular")
 
 
+@pytest.mark.timeout(400 + 10 * KILLS)
 def test_killing_workers_and_the_trainer_changes_no_total_and_adds_no_series(tmp_path: Path) -> None:
     with learning(tmp_path, serving__workers="3") as (up, address):
         with Load(up.address) as load:
             wait_for(lambda: load.answered > 100, "queries answered")
             first = last = scrape(address)
-            for n in range(10):
+            for n in range(KILLS):
                 kill(address, f"worker-{n % 3 + 1}", up)
                 before, last = totals(last), scrape(address)
                 assert not {key for key, number in totals(last).items() if number < before[key]}
@@ -136,15 +145,15 @@ def test_killing_workers_and_the_trainer_changes_no_total_and_adds_no_series(tmp
         changed = {key for key in totals(after).items() ^ totals(quiet).items() if not str(key[0][0]).startswith(own)}
         assert not changed
         assert series(after).keys() == series(quiet).keys()
-        assert value(after, "streammf_process_starts_total") == 4 + 10 + 4
+        assert value(after, "streammf_process_starts_total") == 4 + KILLS + 4
 
 
-def settled(address: str) -> str:
+def settled(address: str, processes: int = 4) -> str:
     """A scrape once everybody is there, nothing waits and no connection is open."""
 
     def quiet() -> str:
         text = scrape(address)
-        calm = value(text, "streammf_process_up") == 4 and value(text, "streammf_connections") == 0
+        calm = value(text, "streammf_process_up") == processes and value(text, "streammf_connections") == 0
         return text if calm and value(text, "streammf_log_end") and page(address, "/readyz").status == 200 else ""
 
     return wait_for(quiet, "everybody to be there and nobody to ask", 60)
