@@ -1,7 +1,7 @@
 """When the model becomes durable, and how learning goes on meanwhile.
 
 Rules of this file:
-1. A commit is due `commit_seconds` after the last one was written, after `commit_events` events, or when copying what changed
+1. A commit is due `commit_seconds` after the last one began, after `commit_events` events, or when copying what changed
    would hold learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile
    begins when it is done.
 2. The copy is taken between two batches by the learner's thread, with the committer's help; writing it is the committer's work.
@@ -165,6 +165,5 @@ class Commits:
         if self._writing is not None:
             self.meta = self._writing.result()
             self._writing = None
-            self._due = time.monotonic() + self._seconds
             self.at = time.time()
             reach("commit.taken_in")
