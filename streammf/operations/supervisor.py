@@ -241,7 +241,7 @@ def _death(code: int, last_line: str) -> str:
     """How it ended, in words."""
     if code < 0:  # whoever sent it knows why; what the child said last was about something else
         return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code} ({last_line})" if last_line else f"ended with exit code {code}"
+    return f"ended with exit code {code} ({last_line})" if code and last_line else f"ended with exit code {code}"
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
