@@ -77,7 +77,7 @@ def turmoil(folder: Path, minutes: float, seed: int) -> dict[str, object]:
     finally:
         house.close()
     counts = sum((asker.counts for asker in askers), Counter[str]())
-    failures = sorted({why for asker in askers for why in asker.failures})
+    failures = sorted({why for asker in askers for why in asker.failures} | {*house.crashes})
     return {
         "sound": not failures and not proofs["differences"],
         "faults": dict(sorted(Counter(done).items())),

@@ -7,12 +7,14 @@ Rules of this file:
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,8 @@ KAFKA: Final = Path(__file__).parents[1] / "kafka"
 TOPIC: Final = "chaos"
 PARTITIONS: Final = 4
 WORKERS: Final = 2
+#: What `up` tells of a child that a signal ended.
+DEATH: Final = re.compile(r"was killed by (SIG\w+)")
 #: As /proc/net/tcp says that a socket listens.
 LISTENS: Final = "0A"
 #: Seconds that a start may take; the first compiles kernels, and starts Maven.
@@ -38,6 +42,8 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.answering = threading.Event()
+        self.crashes: list[str] = []
+        """What `up` told of children that ended by a signal which nobody sent."""
         self._up: subprocess.Popen[str] | None = None
         self._broker("start")
         self._disk = Disk(folder / "disk")
@@ -101,15 +107,29 @@ class House:
         """Start `up`, and wait until it answers. With failpoints it may end instead."""
         environment = self.environment | ({FAILPOINTS: failpoints} if failpoints else {})
         self._up = subprocess.Popen(
-            [sys.executable, "-m", "streammf", "up"], env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "streammf", "up"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
         assert self._up.stdout is not None
+        assert self._up.stderr is not None
+        threading.Thread(target=self._listen, args=(self._up.stderr,), daemon=True).start()
         if not any(line.startswith("ready") for line in self._up.stdout):
             if not failpoints:
                 raise AssertionError(f"`streammf up` ended with exit code {self._up.wait()} before it was ready")
             return
         threading.Thread(target=self._up.stdout.read, daemon=True).start()  # so that its pipe never fills
         self.answering.set()
+
+    def _listen(self, told: Iterable[str]) -> None:
+        """Pass on what `up` tells. A child that a signal ended which nobody sends here has crashed."""
+        for line in told:
+            sys.stderr.write(line)
+            if (found := DEATH.search(line)) and found[1] != "SIGKILL":
+                self.crashes.append(line.strip())
 
     @property
     def gone(self) -> bool:

@@ -233,9 +233,12 @@ class KafkaSource:
 
     def standing(self) -> Standing:
         """The last known ends of those partitions whose leaders do not answer. Checks too, so that the next poll knows."""
-        with contextlib.suppress(SourceError):
-            self.check()
-        standing = self._cluster.standing(self.partitions, _ENDS_SECONDS)
+        try:
+            with contextlib.suppress(SourceError):
+                self.check()
+            standing = self._cluster.standing(self.partitions, _ENDS_SECONDS)
+        except RuntimeError as error:  # closed by another thread
+            standing = Standing({}, {}, str(error))
         self._ends, self._readable = {**self._ends, **standing.ends}, {**self._readable, **standing.readable}
         return Standing(self._ends, self._readable, self._replaced or standing.trouble or self.trouble)
 
@@ -253,6 +256,7 @@ class KafkaSource:
             closing = threading.Thread(target=self._consumer.close, daemon=True)
             closing.start()
             closing.join(_CLOSE_SECONDS)
+            self._cluster.close()
 
     def _at_hand(self, most: int) -> list[Message]:
         """Up to `most` messages that the client has fetched already."""

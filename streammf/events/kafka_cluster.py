@@ -4,11 +4,14 @@ Rules of this file:
 1. Nothing waits without a bound; an unreachable cluster is named with the reason that librdkafka tells error_cb only.
 2. The client's own errors end here: callers see StreamMF's.
 3. What the cluster says wrongly for some moments after a change (an unknown topic, a leader that moves) is asked again.
+4. It is closed before the process ends: a thread of the client's calls back into Python when a question is answered or has
+   waited too long, and where Python is gone by then that is a segmentation fault.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -58,6 +61,8 @@ AWAY: Final = frozenset(
         KafkaError._NOENT,
     }
 )
+#: s after which a question whose time is up is given up: a client that was closed never answers.
+GRACE: Final = 1.0
 #: s between two questions.
 PAUSE: Final = 0.05
 #: Topics named in a message, those like the wanted one first.
@@ -110,12 +115,16 @@ class Connection:
 
 
 class Cluster:
-    """One Kafka cluster, seen by an administrator's client that only reads, except in `create_topic`."""
+    """One Kafka cluster, seen by an administrator's client that only reads, except in `create_topic`. For any thread."""
 
     def __init__(self, options: KafkaOptions) -> None:
         self.options = options
         self.connection = Connection()
         self._admin = self.client(AdminClient, {})
+
+    def close(self) -> None:
+        """Let go. Whoever waits in another thread gets no answer, in the time it had set; who asks anew, a RuntimeError."""
+        self._admin.__exit__(None, None, None)
 
     def client(self, kind: Callable[[dict[str, Any]], Answer], settings: Mapping[str, object]) -> Answer:
         """A client of the given kind. The user's properties win over defaults, `settings` over both."""
@@ -154,7 +163,7 @@ class Cluster:
     def described(self, topics: Sequence[str], seconds: float) -> dict[str, Described]:
         """One question that waits `seconds` at most. Raises KafkaException."""
         futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
-        answers = {topic: future.result() for topic, future in futures.items()}
+        answers = {topic: _awaited(future, seconds) for topic, future in futures.items()}
         return {
             topic: Described(str(one.topic_id), sorted(partition.id for partition in one.partitions))
             for topic, one in answers.items()
@@ -212,7 +221,7 @@ class Cluster:
     def _settings(self, topic: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         (future,) = self._admin.describe_configs([resource], request_timeout=5).values()
-        return {name: entry.value for name, entry in future.result().items()}
+        return {name: entry.value for name, entry in _awaited(future, 5.0).items()}
 
     def _offsets(
         self,
@@ -243,7 +252,7 @@ class Cluster:
         for asked, future in futures.items():
             partition = Partition(asked.topic, asked.partition)
             try:
-                offset = future.result().offset
+                offset = _awaited(future, seconds).offset
             except KafkaException as error:
                 silent[partition] = error
             else:
@@ -276,6 +285,14 @@ class Cluster:
             else:
                 self.connection.answered()
                 return answer
+
+
+def _awaited(future: Future[Answer], seconds: float) -> Answer:
+    """The answer to a question that waits so long. Raises KafkaException."""
+    try:
+        return future.result(seconds + GRACE)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
 
 
 def _code(error: SourceError) -> int | None:

@@ -9,6 +9,7 @@ Rules of this file:
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -37,7 +38,8 @@ _ROOM_SECONDS: Final = 0.1
 
 def create_topic(options: KafkaOptions, name: str, partitions: int = -1) -> bool:
     """Create a topic that never deletes by age (-1 partitions: the cluster's default). False: it was there already."""
-    return Cluster(options).create_topic(name, partitions, _KEEP)
+    with closing(Cluster(options)) as cluster:
+        return cluster.create_topic(name, partitions, _KEEP)
 
 
 class KafkaSink:
@@ -105,6 +107,7 @@ class KafkaSink:
         """Flush and let go."""
         if not self._closed:
             self._closed = True
+            self._cluster.close()
             self.flush()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
