@@ -10,8 +10,9 @@ Rules of this file:
    inlined: a call would hand over hundreds of words (plain biased MF: .21 µs an event with calls, .07 without).
 5. `inner` functions have no way in from Python: unpacking hundreds of words a function was half of all compiling. Called from
    Python they are what they are written as.
-6. The cache is named after the text of every kernel file: numba looks only at the file that a kernel stands in, so a change
-   in a function that the kernel calls would otherwise be missed.
+6. The cache is named after the text of every kernel file, and where they stand: numba looks only at the file that a kernel
+   stands in, so a change in a function that the kernel calls would otherwise be missed; and it finds nothing that another copy
+   of the files compiled, so neither is to wait for the other.
 7. Where two cores are free two processes compile (`beside`): each takes the largest kernel that nobody has taken yet.
 """
 
@@ -84,7 +85,7 @@ _preparing = threading.Lock()
 
 def _cache_folder() -> Path:
     room = Path(__file__).parent.parent
-    text = hashlib.sha256(numba.__version__.encode())
+    text = hashlib.sha256(f"{numba.__version__} {room}".encode())
     for path in sorted(path for name in KERNEL_ROOMS for path in (room / name).glob("*.py")):
         text.update(path.read_bytes())
     home = os.environ.get("NUMBA_CACHE_DIR") or os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache"))

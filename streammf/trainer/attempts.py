@@ -88,8 +88,8 @@ class Attempts:
         self._poison = [one for one in suspects if one.deaths >= MOST]
         for one in suspects:
             log.warning(
-                "the trainer died %d times while it worked on %s/%d, offset %d to %d: %s",
-                one.deaths, one.topic, one.partition, one.first, one.next - 1,
+                "the trainer died %d time%s while it worked on %s/%d, offset %d to %d: %s",
+                one.deaths, "s" * (one.deaths != 1), one.topic, one.partition, one.first, one.next - 1,
                 "set aside" if one.deaths >= MOST else "they are taken few at a time now",
             )  # fmt: skip
 

@@ -195,7 +195,7 @@ def test_who_is_suspected_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     die(tmp_path, 10, 20)
     with caplog.at_level(logging.WARNING):
         attempts(tmp_path)
-    assert "died 1 times while it worked on events/0, offset 10 to 19" in caplog.text
+    assert "died 1 time while it worked on events/0, offset 10 to 19" in caplog.text
 
 
 spans = st.tuples(st.integers(0, 30), st.integers(1, 30), st.booleans()).map(lambda one: Tried(one[0], one[0] + one[1], one[2]))
