@@ -75,7 +75,7 @@ def _in_a_process(name: str, seed: int, runs: int, seconds: float, folder: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + BEYOND if seconds else None, check=False)
     one = engines.tried(folder)
     if done.returncode:
-        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        words = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = [line for line in words if "Error" in line or "ERROR" in line] or words[-1:] or ["it said nothing"]
         return one._replace(fault=said[-1] if len(said) == 1 else f"{said[0]}; {said[-1]}")
     return one

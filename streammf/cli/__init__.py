@@ -78,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except StreamMFError as error:
         sys.exit(_say(str(error), error.exit_code))
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        sys.exit(ExitCode.USAGE)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "streammf"
         sys.exit(_say(f"{error.format_message()} (see `{path} --help`)", ExitCode.USAGE))

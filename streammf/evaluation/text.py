@@ -79,7 +79,8 @@ def how_measured(summary: Summary) -> str:
         how = f"the last {summary.holdout:,} events were not learned from; of them {which} was tried"
     else:
         how = f"{which} was foretold, then learned from; counted after the first tenth of the log"
-    return f"{summary.tried:,} events counted: {how}. {summary.seconds:.1f} s."
+    of = "squared errors" if summary.objective == "rating" else summary.measures[0]
+    return f"{summary.tried:,} events counted: {how}. {summary.seconds:.1f} s. Behind by: in {of}, on the same events."
 
 
 def table(summary: Summary) -> list[str]:

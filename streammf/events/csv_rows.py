@@ -49,6 +49,6 @@ def _number(text: str) -> float | str:
 
 
 def _milliseconds(text: str) -> int | str:
-    """From seconds, which may have a fraction."""
+    """From seconds, which may have a fraction. The text itself where they are no finite number of milliseconds."""
     seconds = _number(text)
-    return seconds if isinstance(seconds, str) else round(seconds * 1000)
+    return text if isinstance(seconds, str) or math.isinf(seconds * 1000) else round(seconds * 1000)

@@ -136,14 +136,14 @@ def _spellings(name: str) -> Iterator[bytes]:
 
 
 def naming_hashed(hashes: set[bytes], hashed: Callable[[Axis, bytes], bytes]) -> Callable[[Rejected], bool]:
-    """The same for ids of which only the hashes are known: where the key is one, or the record is a map that names one."""
+    """The same for ids of which only the hashes are known. A record in which no user and no item can be read may hold any."""
 
     def names(record: Rejected) -> bool:
         if record.key and hashed(Axis.USER, record.key) in hashes:
             return True
         found = _decoded(record.value or b"")
         return any(
-            isinstance(name, str) and hashed(axis, name.encode(errors="surrogatepass")) in hashes
+            not isinstance(name, str) or hashed(axis, name.encode(errors="surrogatepass")) in hashes
             for axis, name in ((Axis.USER, found.get("user")), (Axis.ITEM, found.get("item")))
         )
 

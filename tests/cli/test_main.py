@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streammf.cli import COMMANDS
+from streammf.errors import ExitCode
 from tests.cli.commands import environment, streammf
 
 HEAVY = ("numba", "numpy", "confluent_kafka", "lmdb", "rich")
@@ -40,6 +41,12 @@ def test_the_help_of_every_command_shows_examples_and_loads_no_kernel(command: s
     assert done.returncode == 0, done.stderr
     assert f"Examples:\n    streammf {command}" in done.stdout
     assert not {"numba", "confluent_kafka"} & set(imported_by(command, "--help")[1])
+
+
+def test_without_a_command_the_help_is_shown_line_by_line(tmp_path: Path) -> None:
+    done = streammf(tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr == streammf(tmp_path, "--help").stdout
 
 
 def test_help_is_there_in_less_than_three_tenths_of_a_second(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_the_last_row_needs_no_line_end(tmp_path: Path) -> None:
         (b"u,i,1,yesterday", "time"),
         (b"u,i,1,-5", "time"),
         (b"u,i,1,1e400", "time"),
+        (b"u,i,1,1e308", "time"),
         (b"u,i,1,1396314141719000", "time"),
         (b",i,1,2", "id"),
         (b"u," + b"i" * 256 + b",1,2", "id"),

@@ -45,14 +45,15 @@ def test_a_record_is_found_by_a_short_id_only_as_a_whole_text(name: str) -> None
     assert not names(record(msgspec.json.encode({"user": f"{name}{name}"}), f"{name}{name}".encode()))
 
 
-def test_a_record_is_found_by_hash_where_it_can_be_read() -> None:
+def test_a_record_is_found_by_hash_where_it_can_be_read_and_taken_for_one_that_names_it_elsewhere() -> None:
     hashed = hasher(b"k" * 32)
     names = naming_hashed({hashed(Axis.USER, b"ann"), hashed(Axis.ITEM, b"tea")}, hashed)
     assert names(record(b'{"user": "ann", "value": "x"}'))
     assert names(record(msgspec.msgpack.encode({"item": "tea"})))
     assert names(record(b"\xff", b"ann"))
     assert not names(record(b'{"user": "tea", "item": "ann"}'))
-    assert not names(record(b"[1]"))
+    assert names(record(b"[1]"))
+    assert names(record(b'{"userId": "ann", "item": "cup"}'))
 
 
 def test_hashes_are_of_a_key_and_an_axis() -> None:

@@ -17,6 +17,7 @@ from tests.state.forgetters import Kept, in_files, learn, learn_of, number
 from tests.state.test_forgotten import record
 
 SECRET = "0123456789abcdef" * 2
+OTHER = record(b'{"user": "other", "item": "item-2", "value": "x"}')
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def told(tmp_path: Path) -> Path:
         learn_of(kept.model, [SECRET, "gone before"], ["item-1", "item-2"])
         kept.forget(Axis.USER, "gone before")
         learn(kept.model, 1)
-        kept.commit([record(b'{"user": "%s", "value": "x"}' % SECRET.encode()), record(b"other")])
+        kept.commit([record(b'{"user": "%s", "value": "x"}' % SECRET.encode()), OTHER, record(b"[]")])
         snapshots.create(store, tmp_path / "old")
         learn(kept.model, 2)
         kept.forget(Axis.USER, SECRET)
@@ -55,7 +56,7 @@ def test_what_is_restored_over_a_store_stays_forgotten(told: Path) -> None:
     ]
     assert kept.meta.events == 302
     assert [(one.commit, one.positions[0].next) for one in kept.meta.cleared] == [(1, 302)]
-    assert (aside[0].detail, aside[1]) == (BLANK, record(b"other"))
+    assert (aside[0].detail, aside[1], aside[2].detail) == (BLANK, OTHER, BLANK)
     assert examine(told / "store", lambda *_: None).problems == []
     assert sorted(path.name for path in (told / "store").iterdir() if path.is_dir()) == []
 
