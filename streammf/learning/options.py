@@ -144,7 +144,7 @@ class LearningOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     peers: Annotated[int, Meta(ge=0, le=1000)] = 0
     """Blend: users kept as the last who chose an item, 4 bytes each an item, and asked what else they chose lately. 0: nobody
     is asked, and 32 are kept for least squares: 32 that are asked changed recall on three real logs by less than .001 up or
-    down, for a third more time."""
+    down, and took up to a quarter of the kernel's time."""
 
     neighbour_half_life: Days = 365.0
     """Blend: days after which two items' having been chosen together counts half."""

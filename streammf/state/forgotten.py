@@ -136,7 +136,7 @@ def _spellings(name: str) -> Iterator[bytes]:
 
 
 def naming_hashed(hashes: set[bytes], hashed: Callable[[Axis, bytes], bytes]) -> Callable[[Rejected], bool]:
-    """The same for ids of which only the hashes are known. A record in which no user and no item can be read may hold any."""
+    """The same for ids of which only the hashes are known. Where not both can be read, it may hold any."""
 
     def names(record: Rejected) -> bool:
         if record.key and hashed(Axis.USER, record.key) in hashes:
