@@ -45,6 +45,9 @@ from streammf.trainer.quality import quality_families
 #: How long a thread that wants the interpreter waits before it is asked for, s. The learner wants it after each batch, and
 #: Python's own 5 ms are longer than a batch takes to learn.
 SWITCH_SECONDS: Final = 0.0005
+#: Objects made and not yet gone, from which on Python looks for cycles. A batch holds thousands of records and none of them is
+#: in a cycle; Python's own 700 make it look at all of them several times, and learner and committer wait meanwhile.
+MANY_OBJECTS: Final = 100_000
 
 
 def settle_interpreter() -> None:
@@ -52,6 +55,7 @@ def settle_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what was imported stays; each full collection would look at all of it, and learning would wait 35 ms
+    gc.set_threshold(MANY_OBJECTS)
 
 
 def run_trainer(configuration: Configuration, ready: Callable[[str], None], compiled: Callable[[int, int], None]) -> int:

@@ -4,7 +4,7 @@ Rules of this file:
 1. `Copier.take` is all that learning waits for: it copies changed rows and nothing beside them. What it returns, learning does
    not touch; it knows no transaction.
 2. The store keeps blocks. The rows of a block that did not change are taken from the block that is stored, by the thread that
-   writes: a row that is not marked stands there as it stands in memory.
+   writes: a row that is not marked stands there as it stands in memory. A block whose rows all changed is not read.
 3. Where there is much to copy a second thread copies half of it: rows stand anywhere in memory, and either thread mostly waits
    for it.
 4. Memory that is touched for the first time costs more than the copy: the copies of all commits stand in the same bytes, and
@@ -71,10 +71,11 @@ class Rows(NamedTuple):
             keys = numbers.astype(">u4").tobytes()
             named = [keys[at : at + 4] for at in range(0, len(keys), 4)]
             content = room[: len(numbers)]
-            there = int(np.searchsorted(numbers, layout.blocks(self.stored)))
-            content[there:] = 0
-            content[:there] = self._stored(read, named[:there])
-            at = np.repeat(np.arange(len(numbers)), np.diff(starts[first : first + AT_ONCE], append=rows.stop)) * layout.size
+            many = np.diff(starts[first : first + AT_ONCE], append=rows.stop)
+            partly = (numbers < layout.blocks(self.stored)) & (many < layout.rows)
+            content[~partly] = 0
+            content[partly] = self._stored(read, [key for key, one in zip(named, partly, strict=True) if one])
+            at = np.repeat(np.arange(len(numbers)), many) * layout.size
             slots = self.numbers[rows] % layout.rows
             for part, column in zip(layout.parts, self.columns, strict=True):
                 values = column[rows].reshape(len(slots), -1).view(np.uint8)

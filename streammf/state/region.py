@@ -128,21 +128,25 @@ class Region:
         if self.path is None:
             return
         try:
+            if stop - start <= self.room():
+                self._collapse(start // HUGE * HUGE, stop // HUGE * HUGE)
             for piece in range(start, stop, PIECE):
                 os.posix_fallocate(self._descriptor, piece, min(PIECE, stop - piece))
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise not_writable(self.path, error) from error
             raise no_room(self.path, stop - start, error) from error
-        self._collapse(start // HUGE * HUGE, stop // HUGE * HUGE)
 
     def _collapse(self, start: int, stop: int) -> None:
-        """Let backed bytes stand on huge pages. Refused once, it is not asked for again: looking for room takes time."""
+        """Back whole huge pages. Refused once, they are not asked for again: looking for room takes time.
+
+        Backed by small pages first, the same bytes would be written three times: as zeros, there, and copied.
+        """
         assert self._mapped is not None, "the region is closed"
-        for piece in range(start, stop, PIECE):
+        for page in range(start, stop, HUGE):
             if self._huge:
-                at = address(self._mapped) + self._first + piece
-                self._huge = _libc.madvise(at, min(PIECE, stop - piece), MADV_COLLAPSE) == 0
+                os.posix_fallocate(self._descriptor, page, 1)  # where there is nothing yet, the kernel refuses
+                self._huge = _libc.madvise(address(self._mapped) + self._first + page, HUGE, MADV_COLLAPSE) == 0
 
     def grow(self, size: int) -> None:
         """Back the first `size` bytes, and some more where there is room, so that few calls have anything to do."""

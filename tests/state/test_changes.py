@@ -139,3 +139,17 @@ def test_a_stored_block_that_is_missing_is_noticed() -> None:
     mark(made.memory, USERS, [0])
     with pytest.raises(StoreError, match="a block of the table users is missing"):
         Kept().commit(copier.take().rows[0])
+
+
+def test_a_block_whose_rows_all_changed_is_not_read() -> None:
+    made = model()
+    change(made, 1, most_new=500)
+    copier, kept = Copier(*made), Kept()
+    kept.commit(copier.take().rows[0])
+    rows = BlockLayout.of(USERS, made.memory.dimensions).rows
+    mark(made.memory, USERS, [*range(rows), 2 * rows])
+    asked: list[bytes] = []
+    for records in copier.take().rows[0].records(lambda keys: asked.extend(keys) or kept.read(keys)):
+        kept.blocks |= {key: bytes(value) for key, value in records}
+    assert [int.from_bytes(key) for key in asked] == [2]
+    assert kept_equals_memory(kept, made, 0)

@@ -63,6 +63,13 @@ def test_what_was_written_and_attached_before_stays_when_it_comes_to_stand_on_hu
     assert backed(small_tmpfs / "bytes") == 3 * HUGE
 
 
+def test_whole_huge_pages_are_backed_and_hold_zeros(small_tmpfs: Path) -> None:
+    region = Region.create(small_tmpfs / "bytes", 1 << 30)
+    region.reserve(0, 3 * HUGE + PAGE)
+    assert backed(small_tmpfs / "bytes") == 3 * HUGE + PAGE
+    assert not region.array("u1", (3 * HUGE + PAGE,)).any()
+
+
 def test_what_is_attached_cannot_be_written(tmp_path: Path) -> None:
     Region.create(tmp_path / "bytes", PAGE).reserve(0, PAGE)
     read = Region.attach(tmp_path / "bytes").array("i8", (2, 3))

@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +22,7 @@ from streammf.state.model import Model
 from streammf.state.options import Limits, StoreOptions
 from streammf.state.prepared import Told
 from streammf.state.store import Store
+from streammf.trainer.commits import NICE
 from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
 from tests.state.test_admission import Rule
@@ -93,6 +96,24 @@ def test_after_any_other_error_the_last_commit_stands(tmp_path: Path) -> None:
     train(tmp_path, ListedSource(events))
     train(tmp_path / "whole", ListedSource(events))
     assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
+
+
+class WatchingSource(ListedSource):
+    """Notes the priority of the thread that commits, which is the one that asks whether the log is still the same."""
+
+    found = 0
+
+    def check(self) -> None:
+        self.found = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_the_committer_gives_way_to_the_learner(tmp_path: Path) -> None:
+    learners = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    source = WatchingSource(clicks(100))
+    train(tmp_path, source)
+    assert source.found == min(learners + NICE, 19)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == learners
 
 
 class RewindingSource(ListedSource):
