@@ -83,11 +83,11 @@ def _serve(configuration: Configuration, options: ServingOptions, number: int) -
     from streammf.learning import compiling  # noqa: PLC0415 - these load numba and the kernels
     from streammf.learning.options import LearningOptions  # noqa: PLC0415
     from streammf.operations.telemetry import WORKERS, telemetry_of  # noqa: PLC0415
-    from streammf.serving.worker import counting_block, run_worker  # noqa: PLC0415
+    from streammf.serving.worker import counting_slot, run_worker  # noqa: PLC0415
     from streammf.state.options import LiveOptions, StoreOptions, live_path  # noqa: PLC0415
 
     base = live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path))
-    block = counting_block(base, number)
-    with telemetry_of(configuration, WORKERS, block) as asked_at:
+    slot = counting_slot(base, number)
+    with telemetry_of(configuration, WORKERS, slot.block if slot else None) as asked_at:
         compiling.ready(configuration.of(LearningOptions).part, report=say_compiling)
-        run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}{asked_at}"), block)
+        run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}{asked_at}"), slot)

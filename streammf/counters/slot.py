@@ -39,6 +39,11 @@ class Slot(NamedTuple):
     lock: int
     """Descriptor; the kernel gives the slot free when the process is gone."""
 
+    @property
+    def removed(self) -> bool:
+        """Whether somebody removed its files: what is counted here, nobody reads any more."""
+        return os.fstat(self.lock).st_nlink == 0
+
     def close(self) -> None:
         """Let another process take the slot; once."""
         os.close(self.lock)

@@ -4,6 +4,8 @@ Rules of this file:
 1. A worker never writes, and never asks the store. It starts before the trainer, outlives it, and moves to the next
    generation between two requests.
 2. SIGTERM and SIGINT drain it: what is under way is answered, and it ends with exit code 0.
+3. Where the live memory was removed, it serves what it has mapped until a trainer has made another one; then it drains and ends
+   with an error, for whoever starts it anew: only so is it counted there again.
 """
 
 import asyncio
@@ -13,11 +15,12 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from streammf.counters.block import Block
-from streammf.counters.slot import FOLDER, take_free
+from streammf.counters.slot import FOLDER, Slot, take_free
 from streammf.errors import NoModelError
 from streammf.learning import compiling
 from streammf.serving import queries
@@ -26,12 +29,15 @@ from streammf.serving.dispatch import Outcome
 from streammf.serving.messages import AnyRequest, Health, HealthAnswer
 from streammf.serving.options import ServingOptions
 from streammf.serving.server import Server
+from streammf.state.generation import current
 from streammf.state.live import LiveReader
 
 log: Final = logging.getLogger(__name__)
 
 #: Descriptors that a worker needs beside its connections.
 SPARE_DESCRIPTORS: Final = 100
+#: Seconds between two looks whether the live memory is still the one in which this worker counts.
+LOOK: Final = 1.0
 
 
 class Responder:
@@ -58,37 +64,47 @@ class Responder:
         return error
 
 
-def counting_block(live_path: Path, number: int) -> Block:
+def counting_slot(live_path: Path, number: int) -> Slot | None:
     """Where this worker counts: the slot of its number, or the first one behind it that no other process has.
 
     Where no slot can be written the worker serves all the same, and what it counts is its own secret.
     """
     try:
-        return take_free(live_path / FOLDER, "worker", number, FAMILIES).block
+        return take_free(live_path / FOLDER, "worker", number, FAMILIES)
     except OSError as error:
         log.warning("nobody can read what this worker counts: %s cannot be written (%s)", live_path / FOLDER, error.strerror)
-        return Block.private(FAMILIES)
+        return None
 
 
 def run_worker(
     live_path: Path,
     options: ServingOptions,
     ready: Callable[[str, int], None] | None = None,
-    block: Block | None = None,
+    slot: Slot | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `ready(host, port)` is called once connections are accepted.
+    """Serve until SIGTERM or SIGINT, counting in `slot`. `ready(host, port)` is called once connections are accepted.
 
-    Raises ConfigurationError where the address cannot be had or must not be.
+    Raises ConfigurationError where the address cannot be had or must not be, NoModelError where the live memory was removed
+    and there is another one.
     """
+    block = Block.private(FAMILIES) if slot is None else slot.block
     compiling.ready("any")
     allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
     gc.collect()
     gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request
-    asyncio.run(serve(Server(Responder(live_path, options), options, block), ready))
+
+    def replaced() -> bool:
+        return slot is not None and slot.removed and current(live_path) is not None
+
+    if not asyncio.run(serve(Server(Responder(live_path, options), options, block), ready, replaced)):
+        raise NoModelError(
+            f"the live memory at {live_path} was removed, and a trainer has made another one: nobody reads what this worker "
+            "counts; start it again"
+        )
 
 
-async def serve(server: Server, ready: Callable[[str, int], None] | None) -> None:
-    """Listen, say so, and drain when told to stop."""
+async def serve(server: Server, ready: Callable[[str, int], None] | None, replaced: Callable[[], bool]) -> bool:
+    """Listen, say so, and drain when told to stop: True. False: because the live memory was `replaced`."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -96,8 +112,11 @@ async def serve(server: Server, ready: Callable[[str, int], None] | None) -> Non
     log.info("answering queries on %s:%d", host, port)
     if ready is not None:
         ready(host, port)
-    await told.wait()
+    while not told.is_set() and not replaced():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), LOOK)
     await server.drain()
+    return told.is_set()
 
 
 def allow_descriptors(wanted: int) -> None:

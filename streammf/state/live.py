@@ -71,6 +71,10 @@ class LiveWriter:
             self._generations.publish(self._folder)
             self._published = True
 
+    def require_kept(self) -> None:
+        """Raise NoModelError where somebody removed what is written here: nobody can find it any more."""
+        self._generations.require_kept()
+
     def close(self, status: Status = "stopped") -> None:
         """Say so and let go; readers keep serving. A generation that nobody has seen is removed. Idempotent."""
         if self._published and self._last.status != status:

@@ -4,9 +4,10 @@ Rules of this file:
 1. A commit is due `commit_seconds` after the last one began, after `commit_events` events, or when copying what changed
    would hold learning up for too long, whichever comes first; one is on its way at a time, and one that is due meanwhile
    begins when it is done.
-2. The copy is taken between two batches by the learner's thread, with the committer's help; writing it is the committer's work.
+2. The copy is taken between two batches by the learner's thread, with the help of another; writing it is the committer's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
-4. The committer gives way to the learner where cores are scarce: what is visible need not wait for what is durable.
+4. The committer gives way to the learner where cores are scarce: what is visible need not wait for what is durable. Who helps
+   to copy does not, for the learner waits for it.
 5. Before a commit the log is asked whether it is still the one that was opened: what came from another one is not written.
 """
 
@@ -69,7 +70,8 @@ class Commits:
         self._counters = counters
         self._taken = meta
         self._copier = Copier(model.memory, model.users, model.items, meta.counts)
-        self._thread = ThreadPoolExecutor(1, "committer", _give_way)
+        self._committer = ThreadPoolExecutor(1, "committer", _give_way)
+        self._helper = ThreadPoolExecutor(1, "copier")
         self._writing: Future[Meta] | None = None
         self._due = time.monotonic() + self._seconds
         self._order: list[Runs] = []
@@ -116,7 +118,8 @@ class Commits:
 
     def close(self) -> None:
         """Return when the committer writes no longer."""
-        self._thread.shutdown()
+        self._committer.shutdown()
+        self._helper.shutdown()
 
     def _is_due(self) -> bool:
         return (
@@ -129,7 +132,7 @@ class Commits:
         if list(positions) == self._taken.positions and self._taken.commit and not always:
             return
         began = time.perf_counter()
-        changes = self._copier.take(self._thread)  # which has nothing to write now
+        changes = self._copier.take(self._helper)
         self._counters.commit_copy_seconds.observe(time.perf_counter() - began)
         reach("commit.copied")
         self._taken = msgspec.structs.replace(
@@ -141,7 +144,7 @@ class Commits:
             commit=self._taken.commit + 1,
         )
         accepted = np.concatenate(self._accepted) if self._accepted else None
-        self._writing = self._thread.submit(
+        self._writing = self._committer.submit(
             self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted, tuple(self._erasures)
         )
         rejected.clear()

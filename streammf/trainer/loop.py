@@ -167,6 +167,7 @@ class Trainer:
     def _until_done(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self._counters.heartbeat.set(time.time())
+            self._live.require_kept()
             batch = self._reader.next(min(self._commits.wait(), NOTICED))
             if batch is not None:
                 self._apply(batch)

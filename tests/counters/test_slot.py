@@ -1,6 +1,7 @@
 """Slots: what one process counts, another reads, and a third goes on with."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,14 @@ def test_a_slot_is_read_while_it_is_counted_in_and_taken_over_with_its_totals(tm
     assert (block.value("events_total", "view"), block.value("process_starts_total")) == (4, 2)
     assert (block.value("open"), block.read_note()) == (0, b"")
     assert [series.numbers for series in block.read(TIMES)] == [(0, 1, 0.5)]
+
+
+def test_a_slot_that_was_removed_knows_it(tmp_path: Path) -> None:
+    slot = take(tmp_path / "counters", "worker-1", FAMILIES)
+    assert not slot.removed
+    shutil.rmtree(tmp_path / "counters")
+    assert slot.removed
+    slot.close()
 
 
 def test_a_slot_has_one_process_and_the_next_worker_takes_the_next_number(tmp_path: Path) -> None:

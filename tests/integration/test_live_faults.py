@@ -5,6 +5,7 @@ went wrong, bit for bit.
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from streammf.counters.slot import FOLDER, SlotReader
 from streammf.errors import ExitCode
 from streammf.events.codec import encode_json
 from streammf.events.event import Event
@@ -263,3 +265,24 @@ def full(up: Running) -> int:
     said = [line for line in list(up.lines) if f"exit code {ExitCode.MEMORY}" in line]
     assert all("live.path" in line for line in said), said
     return len(said)
+
+
+def test_a_live_memory_removed_under_everybody_is_made_anew_and_everybody_counts_there(tmp_path: Path) -> None:
+    number = FIRST + 500
+    environment = settings(tmp_path, **SMALL)
+    write(tmp_path, events(0, FIRST))
+    with running("up", environment=environment) as up:
+        until_events(Client(up.ready().address), FIRST)
+        shutil.rmtree(tmp_path / "live")
+        write(tmp_path, events(FIRST, number))
+        wait_for(lambda: slots(tmp_path) == ["trainer", "worker-1", "worker-2"], "everybody counts again", 60)
+        until_events(Client(up.address), number)
+        assert any("was removed while the trainer wrote it" in line and "RemoveIPC" in line for line in up.lines), up.lines
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0, up.lines
+    assert stored(tmp_path / "store") == undisturbed(tmp_path, number)
+
+
+def slots(folder: Path) -> list[str]:
+    """Who counts."""
+    return list(SlotReader(folder / "live" / FOLDER).read())

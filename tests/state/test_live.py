@@ -1,5 +1,7 @@
 """Live memory: one process writes, others see it; whatever the writer does, readers go on."""
 
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,15 @@ def test_a_reader_keeps_what_it_has_when_the_folder_is_lost(tmp_path: Path) -> N
     (base / "generation-9").mkdir(parents=True)
     (base / "current").symlink_to("generation-9")
     assert reader.view() is view, "there is nothing to read in the new one"
+
+
+def test_a_writer_whose_folder_was_removed_says_so_with_the_remedy(tmp_path: Path) -> None:
+    base = tmp_path / "live"
+    with closing(LiveWriter(base, processes.OPTIONS, LIMITS)) as writer:
+        writer.require_kept()
+        shutil.rmtree(base)
+        with pytest.raises(NoModelError, match=rf"{base} was removed.*start the trainer again.*live\.path"):
+            writer.require_kept()
 
 
 def test_a_generation_of_the_same_name_is_taken_over_once_the_old_memory_was_given_back(tmp_path: Path) -> None:
