@@ -4,9 +4,9 @@ Rules of this file:
 1. All room that a batch may need is reserved before the kernel runs; a kernel never meets the end of a table.
 2. Rows are given in the order of events, so the split of a log into batches shows nowhere.
 3. Control events split a batch: what came before one is applied before it, what came after, after.
-4. `prepare` changes the ids alone, `admit` and `apply` everything else. So one thread may prepare a batch while another
-   learns from the one before, as long as batches are learned from in the order in which they were prepared, each once.
-   `forget` changes ids too: nothing may be prepared that is not applied yet.
+4. `prepare` changes the ids alone, and backs memory for the rows that new ones get; `admit` and `apply` change everything else.
+   So one thread may prepare a batch while another learns from the one before, as long as batches are learned from in the order
+   in which they were prepared, each once. `forget` changes ids too: nothing may be prepared that is not applied yet.
 5. Who is away for long is forgotten at points between events. A batch that comes to one is prepared up to there; `apply`, which
    forgets, prepares the rest, and no other batch may be prepared before that.
 """
@@ -136,7 +136,7 @@ class Model:
         reach("ids.items")
         rows = {"user": iter(told_users), "item": iter(told_items)}
         told = [Told(control, next(rows[control.kind]) if control.kind in rows else -1) for control in controls]
-        return Prepared(Batch(users.rows, items.rows, *numbers), users, items, told)
+        return self._backed(Prepared(Batch(users.rows, items.rows, *numbers), users, items, told))
 
     def _admitted(self, columns: Columns, admission: Admission, numbers: tuple[Array, ...]) -> Prepared:
         speaking = [control for control in columns.controls if control.kind in {"user", "item"}]
@@ -146,7 +146,7 @@ class Model:
         rows = iter([user if control.kind == "user" else item for control, user, item in both])
         told = [Told(control, next(rows) if control.kind in {"user", "item"} else -1) for control in columns.controls]
         batch = Batch(found.users.rows, found.items.rows, *numbers)
-        prepared = Prepared(batch, found.users, found.items, told, met=found.met)
+        prepared = self._backed(Prepared(batch, found.users, found.items, told, met=found.met))
         if found.kept.all():
             return prepared
         return prepared._replace(
@@ -156,8 +156,15 @@ class Model:
             refused=columns.times[~found.kept],
         )
 
+    def _backed(self, prepared: Prepared) -> Prepared:
+        """The same: there is memory for its new rows now, which `admit` need not wait for."""
+        for axis, registered in ((Axis.USER, prepared.users), (Axis.ITEM, prepared.items)):
+            if len(registered.new):
+                self.memory.reserve(axis, int(registered.new.max()) + 1)
+        return prepared
+
     def admit(self, prepared: Prepared) -> None:
-        """Make the rows that a prepared batch needs. Raises MemoryFullError."""
+        """Count the rows that a prepared batch needs, and give them their first values. Raises MemoryFullError."""
         memory = self.memory
         for axis, registered in ((Axis.USER, prepared.users), (Axis.ITEM, prepared.items)):
             if len(registered.keys):

@@ -1,14 +1,16 @@
 """Forgetting in memory, ids and store together: nothing is left, and what follows is the same whatever the batches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streammf.learning.tables import Axis
+from streammf.learning.tables import Axis, Table
 from streammf.state.digest import digest
 from streammf.state.examination import examine
 from streammf.state.ids import packed
+from streammf.state.memory import Memory
 from streammf.state.options import StoreOptions
 from streammf.state.store import Store
 from tests.state.forgetters import Kept, in_files, learn, learn_of, made, number, user
@@ -90,3 +92,23 @@ def test_of_a_user_that_no_commit_saw_nothing_is_written_at_all(tmp_path: Path) 
         kept.forget(Axis.USER, SECRET)
         kept.commit()
     assert in_files(tmp_path, SECRET) == []
+
+
+def test_memory_for_new_rows_is_backed_when_a_batch_is_prepared_and_not_when_it_is_admitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backed: list[Axis] = []
+
+    def back(_: Memory, tables: Sequence[Table], *rows: int) -> None:
+        assert rows[0] < rows[1]
+        backed.append(tables[0].axis)
+
+    model, n = made(), 5000
+    learn(model, 1)
+    monkeypatch.setattr(Memory, "_back", back)
+    ids, offsets = packed([f"new-{number}" for number in range(n)]), np.arange(300, 300 + n)
+    numbers = np.ones(n, np.float32), offsets * 1000 + 10**12, np.zeros(n, np.int32), offsets
+    prepared = model.prepare(ids, ids, np.zeros(n, np.uint16), *numbers)
+    assert backed == [Axis.USER, Axis.ITEM]
+    model.admit(prepared)
+    assert backed[2:] == [Axis.SEEN]
