@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Final
 
 import msgspec
@@ -56,7 +57,7 @@ def jobs(events: int, base: Job, data: Path | None) -> list[Job]:
     todo: list[tuple[Part, Setting]] = [("bare", "plain"), ("whole", "plain"), ("arrays", "plain"), ("ids", "plain")]
     todo += [("river", "plain"), ("isgd", "ranking")]
     for setting in DEFAULTS:
-        todo += [("arrays", setting), ("whole", setting), ("ids", setting)]
+        todo += [("arrays", setting), ("whole", setting), ("arrays", setting), ("ids", setting)]  # see `both_sides`
     todo.append(("arrays", "unblended"))
     made = [msgspec.structs.replace(with_events, part=part, setting=setting) for part, setting in todo]
     if data is not None:
@@ -90,12 +91,17 @@ def throughput(report: Report, found: Results, events: int) -> None:
             report.add("plain: trainer / River", ratios(whole, river), "", Bar("at least", 1))
             report.add("plain: kernels / River", ratios(arrays, river), "", Bar("at least", 4))
         else:
-            report.add(f"{setting}: trainer / kernels", ratios(whole, arrays), "", Bar("at least", 0.75))
+            report.add(f"{setting}: trainer / kernels", ratios(whole, both_sides(arrays)), "", Bar("at least", 0.75))
         if setting == "ranking":
             report.add("ranking: trainer / ISGD in NumPy", ratios(whole, isgd), "")
         busy = [1e6 * one.busy / events for one in found["whole", setting, False]]
         report.add(f"{setting}: trainer's processor time", busy, "µs an event", note="all threads, start included")
     report.add("unblended: kernel", [1e6 / n for n in rate("arrays", "unblended")], "µs an event", Bar("at most", 15))
+
+
+def both_sides(rates: list[float]) -> list[float]:
+    """What was measured before and after something else, as one rate a run: a host changes within seconds."""
+    return [harmonic_mean(rates[n : n + 2]) for n in range(0, len(rates), 2)]
 
 
 def on_movielens(report: Report, found: Results) -> None:

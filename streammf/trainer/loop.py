@@ -54,13 +54,16 @@ log: Final = logging.getLogger(__name__)
 HEARTBEAT: Final = 1.0
 #: Seconds until a stop is noticed while no event comes: a signal does not end a wait.
 NOTICED: Final = 0.1
+#: What is said once, where events come that are probably meant otherwise.
+DESCRIBED: Final = "attributes of items and users come, and are not learned from: learning.attributes is 0"
+CHOSEN: Final = (
+    "events of type rating come, and are learned from as choices, the low ones too: set learning.objective to rating, or "
+    "learning.positive_from to the least rating that is a choice"
+)
 
 
 class Trainer:
     """One source, one store and one live memory, joined. Made, run once, and done; closing the three is the maker's."""
-
-    _ignoring = False
-    """Attributes came that are not learned from."""
 
     def __init__(
         self,
@@ -84,6 +87,10 @@ class Trainer:
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
+        takes_ratings = learning.objective == "ranking" and learning.positive_from == 0.0 and "rating" in learning.types
+        self._chosen = [*learning.types].index("rating") if takes_ratings else -1
+        """Kind of the events that are ratings, and are learned from as choices; -1: none are."""
+        self._remarked: set[str] = set()
         self._decoder = Decoder(
             source.partitions,
             [*learning.types],
@@ -262,10 +269,7 @@ class Trainer:
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
         self._counters.applied(columns.kinds)
         self._counters.controls(columns.controls)
-        if columns.controls and not self._model.options.attributes and not self._ignoring:
-            self._ignoring = any(control.kind not in ERASING for control in columns.controls)
-            if self._ignoring:
-                log.warning("attributes of items and users come, and are not learned from: learning.attributes is 0")
+        self._remark(columns)
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
         self._counters.forgotten(batch.barred)
@@ -277,6 +281,18 @@ class Trainer:
         if batch.erases:
             self._commits.erased(self._erasures(batch), self._rejected)
             self._reader.erased()
+
+    def _remark(self, columns: Decoded) -> None:
+        """Say what is probably meant otherwise, once."""
+        found = []
+        if not self._model.options.attributes and any(control.kind not in ERASING for control in columns.controls):
+            found.append(DESCRIBED)
+        if (columns.kinds == self._chosen).any():
+            found.append(CHOSEN)
+        for remark in found:
+            if remark not in self._remarked:
+                self._remarked.add(remark)
+                log.warning("%s", remark)
 
     def _erasures(self, batch: Ready) -> list[Erasure]:
         """What the control events of a batch ask to be forgotten."""

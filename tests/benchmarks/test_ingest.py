@@ -59,6 +59,10 @@ def test_a_part_is_measured_in_a_process_of_its_own(part: Part) -> None:
     assert found.busy > 0
 
 
+def test_what_is_measured_before_and_after_counts_as_one_rate_of_both_times_together() -> None:
+    assert ingest.both_sides([2.0, 6.0, 1.0, 1.0]) == [3.0, 1.0]
+
+
 @pytest.mark.kafka
 def test_a_short_run_finds_every_figure(kafka: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The trainer's own check, that it has learned and committed exactly what was produced, is in it."""

@@ -23,7 +23,7 @@ from streammf.state.options import Limits, StoreOptions
 from streammf.state.prepared import Told
 from streammf.state.store import Store
 from streammf.trainer.commits import NICE
-from streammf.trainer.loop import Trainer
+from streammf.trainer.loop import CHOSEN, Trainer
 from streammf.trainer.options import TrainerOptions
 from tests.state.test_admission import Rule
 from tests.trainer.sources import LOG, ListedSource, clicks
@@ -349,3 +349,15 @@ def test_attributes_are_learned_from_whatever_the_batches_and_restarts_and_as_th
     for name in ("items", "users", "item_values", "user_values"):
         n = listed.counts[axes.get(name, Axis.ATTRIBUTE)]
         assert getattr(mine, name).factor[:n].tobytes() == getattr(listed.state, name).factor[:n].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("learning", "said"),
+    [({}, True), ({"positive_from": 4.0}, False), ({"objective": "rating"}, False), ({"types": {"click": 1.0}}, False)],
+)
+def test_ratings_that_are_learned_from_as_choices_are_remarked_on_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, learning: dict[str, Any], said: bool
+) -> None:
+    events = [Event(f"u{n}", "i", "rating" if "types" not in learning else "click", 3.0, 10**12 + n) for n in range(20)]
+    train(tmp_path, ListedSource(events, most=4), msgspec.structs.replace(LEARNING, **learning))
+    assert [record.message for record in caplog.records] == [CHOSEN] * said
