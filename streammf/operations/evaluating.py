@@ -13,6 +13,7 @@ from streammf.evaluation.run import Plan
 from streammf.evaluation.text import as_text
 from streammf.evaluation.triers import compile_for
 from streammf.evaluation.whole_log import WholeLog, open_log, read_whole
+from streammf.learning.compiling import ready
 from streammf.learning.options import LearningOptions
 
 Progress = Callable[[int, int], None]
@@ -31,13 +32,20 @@ def read_log(path: Path, options: LearningOptions, progress: Progress = lambda d
     return log
 
 
+def prepared_log(path: Path, options: LearningOptions, bar: Callable[[str], Progress]) -> WholeLog:
+    """The whole log, and what trying these options needs compiled: most of it after reading, which finds a wrong log out."""
+    open_log(path).close()
+    ready("any", report=bar("compiling what reads a log (once after an installation)"))
+    log = read_log(path, options, bar("reading"))
+    compile_for(options, bar("compiling what learns (once after an installation)"))
+    return log
+
+
 def evaluate_path(
     path: Path, options: LearningOptions, every: int | None, holdout: float, bar: Callable[[str], Progress]
 ) -> Evaluation:
     """Read a log and evaluate a configuration on it. `bar` makes the progress of something of a name."""
-    open_log(path).close()  # before a minute of compiling
-    compile_for(options, bar("compiling kernels (once after an installation)"))
-    log = read_log(path, options, bar("reading"))
+    log = prepared_log(path, options, bar)
     learning = bar("learning")
     return evaluate(log, options, Plan(every=every, holdout=holdout), lambda done: learning(done, len(log)))
 

@@ -20,10 +20,9 @@ from streammf.evaluation import tune, tune_report
 from streammf.evaluation.space import knobs
 from streammf.evaluation.triers import compile_for
 from streammf.evaluation.tune import Tuned
-from streammf.evaluation.whole_log import open_log
 from streammf.learning.options import LearningOptions
 from streammf.operations.configuration import load
-from streammf.operations.evaluating import Progress, read_log
+from streammf.operations.evaluating import Progress, prepared_log, read_log
 from streammf.operations.wording import toml
 
 SETTINGS: Final = "best.toml"
@@ -37,9 +36,7 @@ def tune_path(
 ) -> Tuned:
     """Search until there are so many trials, and write what was found. `bar` makes the progress of something of a name."""
     tune.optuna()
-    open_log(path).close()  # before a minute of compiling
-    compile_for(options, bar("compiling kernels (once after an installation)"))
-    log = read_log(path, options, bar("reading"))
+    log = prepared_log(path, options, bar)
     every = tune.every_of(log, options)
     study = tune.open_study(out, log, options, every)
     tune.begin(study, options)
