@@ -88,6 +88,6 @@ def _serve(configuration: Configuration, options: ServingOptions, number: int) -
 
     base = live_path(configuration.of(LiveOptions), Path(configuration.of(StoreOptions).path))
     slot = counting_slot(base, number)
-    with telemetry_of(configuration, WORKERS, slot.block if slot else None) as asked_at:
+    with telemetry_of(configuration, WORKERS, slot) as asked_at:
         compiling.ready(configuration.of(LearningOptions).part, report=say_compiling)
         run_worker(base, options, lambda host, port: say_ready(f"{host}:{port}, live memory {base}{asked_at}"), slot)

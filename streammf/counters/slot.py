@@ -14,9 +14,10 @@ import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -31,7 +32,8 @@ _MAGIC: Final = b"SMFCNT01"
 _UNREADABLE: Final = (OSError, ValueError, struct.error, msgspec.MsgspecError)
 
 
-class Slot(NamedTuple):
+@dataclass(eq=False)
+class Slot:
     """A block of this process that others read, held as long as this process lives."""
 
     name: str
@@ -43,6 +45,12 @@ class Slot(NamedTuple):
     def removed(self) -> bool:
         """Whether somebody removed its files: what is counted here, nobody reads any more."""
         return os.fstat(self.lock).st_nlink == 0
+
+    def move(self, to: "Slot") -> None:
+        """Be another slot, and go on there from what was counted."""
+        to.block.take_over(self.block)
+        os.close(self.lock)
+        self.name, self.block, self.lock = to.name, to.block, to.lock
 
     def close(self) -> None:
         """Let another process take the slot; once."""

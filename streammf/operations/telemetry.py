@@ -22,8 +22,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from streammf.counters.block import Block
-from streammf.counters.slot import FOLDER, SlotReader
+from streammf.counters.slot import FOLDER, Slot, SlotReader
 from streammf.errors import ConfigurationError
 from streammf.learning.options import LearningOptions
 from streammf.learning.tables import TABLES, Table, in_use
@@ -107,8 +106,8 @@ class Subject(NamedTuple):
 class Health:
     """The answers, without HTTP."""
 
-    def __init__(self, subject: Subject, own: Block | None = None) -> None:
-        """`own`: what this very process counts, where it does more than look after others."""
+    def __init__(self, subject: Subject, own: Slot | None = None) -> None:
+        """`own`: where this very process counts, if it does more than look after others."""
         self._subject = subject
         self._own = own
         self._watch = Watch(subject.base, subject.roles)
@@ -138,7 +137,7 @@ class Health:
         return readiness.reasons(sight, self._subject.roles, self._subject.limits)
 
     def _hung(self) -> list[str]:
-        beat = self._own.value("heartbeat") if self._own else 0.0
+        beat = self._own.block.value("heartbeat") if self._own else 0.0
         silent = time.time() - beat if beat else 0.0  # none yet: it starts, or reads back what it had learned
         return [f"no sign of life for {silent:.0f} s"] if silent > HUNG else []
 
@@ -215,7 +214,7 @@ def telemetry(health: Health, host: str, port: int) -> Iterator[str]:
 
 
 @contextmanager
-def telemetry_of(configuration: Configuration, roles: frozenset[str], own: Block | None = None) -> Iterator[str]:
+def telemetry_of(configuration: Configuration, roles: frozenset[str], own: Slot | None = None) -> Iterator[str]:
     """The same, as configured for a process of these roles; gives what its `ready` line adds, nothing where it is off."""
     options = configuration.of(TelemetryOptions)
     if not options.enabled:

@@ -28,6 +28,7 @@ from streammf.operations.configuration import Configuration
 from streammf.operations.readiness import TRAINER
 from streammf.operations.sources import accepts_loss, named, open_dead_letters, open_source
 from streammf.operations.telemetry import TRAINERS, telemetry_of
+from streammf.state.generation import removed
 from streammf.state.live import LiveWriter
 from streammf.state.options import LiveOptions, StoreOptions, live_path
 from streammf.state.region import not_writable
@@ -73,9 +74,10 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
     stop = threading.Event()
     with ExitStack() as open_parts:
         store = open_parts.enter_context(closing(Store.open(store_options)))
-        block = open_parts.enter_context(closing(_slot(base, learning))).block
+        slot = open_parts.enter_context(closing(_slot(base, learning)))
+        block = slot.block
         keeper = Keeper(store, store_options, block)
-        asked_at = open_parts.enter_context(telemetry_of(configuration, TRAINERS, block))
+        asked_at = open_parts.enter_context(telemetry_of(configuration, TRAINERS, slot))
         open_parts.enter_context(_reason_noted(block))
         note.write(block, Note(doing="the trainer opens the log"))
         source = open_parts.enter_context(closing(_opened(configuration, store, block)))
@@ -87,6 +89,8 @@ def run_trainer(configuration: Configuration, ready: Callable[[str], None], comp
         compiling.ready(learning.part, report=compiled)
         note.write(block, Note(doing="the trainer reads back what it had learned"))
         writer = open_parts.enter_context(closing(LiveWriter(base, learning, live.limits)))
+        if slot.removed:  # while the log was waited for, or kernels were compiled
+            raise removed(base)
         accept, options = accepts_loss(configuration), configuration.of(TrainerOptions)
         trainer = Trainer(source, store, writer, learning, options, block, accept_loss=accept)
         for number in (signal.SIGTERM, signal.SIGINT):

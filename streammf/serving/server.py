@@ -72,6 +72,10 @@ class Server:
         address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
         return address
 
+    def count_in(self, block: Block) -> None:
+        """Count there from now on."""
+        self._counters = self._dispatcher.counters = WorkerCounters(block)
+
     @property
     def connections(self) -> int:
         """Open connections, those that are being hung up on among them."""

@@ -4,8 +4,7 @@ Rules of this file:
 1. A worker never writes, and never asks the store. It starts before the trainer, outlives it, and moves to the next
    generation between two requests.
 2. SIGTERM and SIGINT drain it: what is under way is answered, and it ends with exit code 0.
-3. Where the live memory was removed, it serves what it has mapped until a trainer has made another one; then it drains and ends
-   with an error, for whoever starts it anew: only so is it counted there again.
+3. Where the live memory was removed, it serves what it has mapped until a trainer has made another one, and counts there then.
 """
 
 import asyncio
@@ -19,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from streammf.counters.block import Block
 from streammf.counters.slot import FOLDER, Slot, take_free
 from streammf.errors import NoModelError
 from streammf.learning import compiling
@@ -84,27 +82,34 @@ def run_worker(
 ) -> None:
     """Serve until SIGTERM or SIGINT, counting in `slot`. `ready(host, port)` is called once connections are accepted.
 
-    Raises ConfigurationError where the address cannot be had or must not be, NoModelError where the live memory was removed
-    and there is another one.
+    Raises ConfigurationError where the address cannot be had or must not be.
     """
-    block = Block.private(FAMILIES) if slot is None else slot.block
     compiling.ready("any")
     allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
     gc.collect()
     gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request
+    server = Server(Responder(live_path, options), options, slot.block if slot else None)
 
-    def replaced() -> bool:
-        return slot is not None and slot.removed and current(live_path) is not None
+    def look() -> None:
+        if slot is not None and moved(slot, live_path):
+            server.count_in(slot.block)
 
-    if not asyncio.run(serve(Server(Responder(live_path, options), options, block), ready, replaced)):
-        raise NoModelError(
-            f"the live memory at {live_path} was removed, and a trainer has made another one: nobody reads what this worker "
-            "counts; start it again"
-        )
+    asyncio.run(serve(server, ready, look))
 
 
-async def serve(server: Server, ready: Callable[[str, int], None] | None, replaced: Callable[[], bool]) -> bool:
-    """Listen, say so, and drain when told to stop: True. False: because the live memory was `replaced`."""
+def moved(slot: Slot, live_path: Path) -> bool:
+    """Where the live memory that `slot` stands in was removed, take one of that which there is now; whether that was so."""
+    if not slot.removed or current(live_path) is None:
+        return False
+    try:
+        slot.move(take_free(live_path / FOLDER, "worker", int(slot.name.partition("-")[2]), FAMILIES))
+    except OSError:  # it is being removed again: there will be another look
+        return False
+    return True
+
+
+async def serve(server: Server, ready: Callable[[str, int], None] | None, look: Callable[[], None]) -> None:
+    """Listen, say so, `look` from time to time, and drain when told to stop."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -112,11 +117,11 @@ async def serve(server: Server, ready: Callable[[str, int], None] | None, replac
     log.info("answering queries on %s:%d", host, port)
     if ready is not None:
         ready(host, port)
-    while not told.is_set() and not replaced():
+    while not told.is_set():
+        look()
         with suppress(TimeoutError):
             await asyncio.wait_for(told.wait(), LOOK)
     await server.drain()
-    return told.is_set()
 
 
 def allow_descriptors(wanted: int) -> None:

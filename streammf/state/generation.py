@@ -70,6 +70,7 @@ class Generations:
             reach("generation.linked")
             aside.rename(self.base / CURRENT)
         except OSError as error:
+            self.require_kept()
             raise not_writable(aside, error) from error
         reach("generation.published")
         for name in self._names():
@@ -83,10 +84,7 @@ class Generations:
     def require_kept(self) -> None:
         """Raise NoModelError where the folder was removed. Less than a microsecond."""
         if os.fstat(self._lock).st_nlink == 0:
-            raise NoModelError(
-                f"the live memory at {self.base} was removed while the trainer wrote it; what was committed is whole: start "
-                "the trainer again. Where logging out empties /dev/shm, set RemoveIPC=no in logind.conf, or live.path elsewhere"
-            )
+            raise removed(self.base)
 
     def close(self) -> None:
         """Let another trainer write here."""
@@ -107,6 +105,14 @@ def current(base: Path) -> str | None:
         return os.readlink(base / CURRENT)
     except OSError:
         return None
+
+
+def removed(base: Path) -> NoModelError:
+    """What is said where somebody removed the live memory of a trainer."""
+    return NoModelError(
+        f"the live memory at {base} was removed while the trainer wrote it; what was committed is whole: start the trainer "
+        "again. Where logging out empties /dev/shm, set RemoveIPC=no in logind.conf, or live.path to another folder"
+    )
 
 
 def number(name: str) -> int:

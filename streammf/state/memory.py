@@ -115,7 +115,10 @@ class Memory:
         return self.limits.rows(axis, self.dimensions)
 
     def reserve(self, axis: Axis, rows: int) -> None:
-        """Make room for at least `rows` rows, with their constant first values. MemoryFullError where there is none."""
+        """Make room for at least `rows` rows, with their constant first values. MemoryFullError where there is none.
+
+        One thread an axis: of users and items whoever prepares batches, of everything else whoever learns.
+        """
         reserved = self._reserved[axis]
         if rows <= reserved:
             return
@@ -125,7 +128,13 @@ class Memory:
             raise MemoryFullError(f"{rows:,} rows ({axis.name.lower()}) are more than {limit}")
         tables = [table for table in self.tables if table.axis == axis]
         ahead = self._ahead(tables, reserved, rows, most)
-        self._back(tables, reserved, ahead)
+        try:
+            self._back(tables, reserved, ahead)
+        except MemoryFullError:
+            if ahead == rows:
+                raise
+            ahead = rows
+            self._back(tables, reserved, ahead)
         reach("memory.backed")
         for table in tables:
             for column, array in zip(columns(table), self.arrays[table.name], strict=True):

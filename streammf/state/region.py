@@ -129,7 +129,7 @@ class Region:
             return
         try:
             if stop - start <= self.room():
-                self._collapse(start // HUGE * HUGE, stop // HUGE * HUGE)
+                self._collapse(start, stop)
             for piece in range(start, stop, PIECE):
                 os.posix_fallocate(self._descriptor, piece, min(PIECE, stop - piece))
         except OSError as error:
@@ -138,15 +138,17 @@ class Region:
             raise no_room(self.path, stop - start, error) from error
 
     def _collapse(self, start: int, stop: int) -> None:
-        """Back whole huge pages. Refused once, they are not asked for again: looking for room takes time.
+        """Back those of the bytes from `start` on that end a huge page before `stop`: by one, with what it holds already.
 
-        Backed by small pages first, the same bytes would be written three times: as zeros, there, and copied.
+        Backed by small pages first, the same bytes would be written three times: as zeros, there, and copied. Refused once for
+        another reason than that a page is in use, huge pages are not asked for again: looking for room takes time.
         """
         assert self._mapped is not None, "the region is closed"
-        for page in range(start, stop, HUGE):
+        for page in range(start // HUGE * HUGE, stop // HUGE * HUGE, HUGE):
             if self._huge:
-                os.posix_fallocate(self._descriptor, page, 1)  # where there is nothing yet, the kernel refuses
-                self._huge = _libc.madvise(address(self._mapped) + self._first + page, HUGE, MADV_COLLAPSE) == 0
+                os.posix_fallocate(self._descriptor, max(page, start), 1)  # where there is nothing yet, the kernel refuses
+                refused = _libc.madvise(address(self._mapped) + self._first + page, HUGE, MADV_COLLAPSE) != 0
+                self._huge = not refused or ctypes.get_errno() == errno.EAGAIN
 
     def grow(self, size: int) -> None:
         """Back the first `size` bytes, and some more where there is room, so that few calls have anything to do."""

@@ -7,7 +7,7 @@ Rules of this file:
 2. The copy is taken between two batches by the learner's thread, with the help of another; writing it is the committer's work.
 3. A commit that fails ends the trainer: nothing is published as durable that is not.
 4. The committer gives way to the learner where cores are scarce: what is visible need not wait for what is durable. Who helps
-   to copy does not, for the learner waits for it.
+   to copy does not, for the learner waits for it; and it writes the last commit, and the one after a commit that took LONG.
 5. Before a commit the log is asked whether it is still the one that was opened: what came from another one is not written.
 """
 
@@ -39,6 +39,8 @@ MOST_COPIED: Final = 144 << 20
 #: How far the committer's priority is below the learner's. Learning from a backlog on two cores, the learner waits for a core
 #: for 3 % of its time with it, for 7 % without, for 5 % with half of it.
 NICE: Final = 10
+#: `commit_seconds` that a commit may take with a priority below everybody's.
+LONG: Final = 3.0
 #: Seconds between two looks at a commit that is on its way.
 BUSY: Final = 0.01
 
@@ -73,6 +75,8 @@ class Commits:
         self._committer = ThreadPoolExecutor(1, "committer", _give_way)
         self._helper = ThreadPoolExecutor(1, "copier")
         self._writing: Future[Meta] | None = None
+        self._began, self._took = 0.0, 0.0
+        """When the last commit began, on the monotonic clock, and how many seconds the last one took that is done."""
         self._due = time.monotonic() + self._seconds
         self._order: list[Runs] = []
         self._erasures: list[Erasure] = []
@@ -112,6 +116,7 @@ class Commits:
         """Make everything applied so far durable, and return when it is. Always: even where nothing was applied."""
         if self._writing is not None:
             self._take_in()
+        self._took = np.inf
         self._begin(positions, rejected, always=always)
         if self._writing is not None:
             self._take_in()
@@ -143,8 +148,10 @@ class Commits:
             refused=self._model.refused,
             commit=self._taken.commit + 1,
         )
+        writer = self._helper if self._took > LONG * self._seconds else self._committer
+        self._began = time.monotonic()
         accepted = np.concatenate(self._accepted) if self._accepted else None
-        self._writing = self._committer.submit(
+        self._writing = writer.submit(
             self._write, changes, self._taken, tuple(rejected), joined(self._order), accepted, tuple(self._erasures)
         )
         rejected.clear()
@@ -174,6 +181,7 @@ class Commits:
         if self._writing is not None:
             self.meta = self._writing.result()
             self._writing = None
+            self._took = time.monotonic() - self._began
             self.at = time.time()
             reach("commit.taken_in")
 

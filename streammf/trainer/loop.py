@@ -46,6 +46,7 @@ from streammf.trainer.options import TrainerOptions
 from streammf.trainer.progress import Progress, erasures
 from streammf.trainer.quality import Quality, quality_families
 from streammf.trainer.reader import AHEAD, Reader, Ready
+from streammf.trainer.remarks import Remarks
 from streammf.trainer.watcher import Watcher
 
 log: Final = logging.getLogger(__name__)
@@ -54,12 +55,6 @@ log: Final = logging.getLogger(__name__)
 HEARTBEAT: Final = 1.0
 #: Seconds until a stop is noticed while no event comes: a signal does not end a wait.
 NOTICED: Final = 0.1
-#: What is said once, where events come that are probably meant otherwise.
-DESCRIBED: Final = "attributes of items and users come, and are not learned from: learning.attributes is 0"
-CHOSEN: Final = (
-    "events of type rating come, and are learned from as choices, the low ones too: set learning.objective to rating, or "
-    "learning.positive_from to the least rating that is a choice"
-)
 
 
 class Trainer:
@@ -83,14 +78,10 @@ class Trainer:
         self._source = source
         block = block or Block.private((*families(learning.types), *quality_families(learning)))
         self._counters = TrainerCounters(block, learning.types)
-        self._quality = Quality(block, learning)
+        self._quality, self._remarks = Quality(block, learning), Remarks(learning)
         self._live = live
         self._options = options
         self._model = Model(learning, live.memory, live.users, live.items)
-        takes_ratings = learning.objective == "ranking" and learning.positive_from == 0.0 and "rating" in learning.types
-        self._chosen = [*learning.types].index("rating") if takes_ratings else -1
-        """Kind of the events that are ratings, and are learned from as choices; -1: none are."""
-        self._remarked: set[str] = set()
         self._decoder = Decoder(
             source.partitions,
             [*learning.types],
@@ -168,6 +159,7 @@ class Trainer:
             self._counters.heartbeat.set(time.time())
             self._counters.diverged.set(1.0)
             note.write(self._counters.block, Note(doing=why))
+            self._live.require_kept()
             self._publish("stopped")
             stop.wait(HEARTBEAT)
 
@@ -200,7 +192,7 @@ class Trainer:
         return self._attempts.most(self._options.batch)
 
     def _prepare(self, records: Records) -> Iterator[Ready]:
-        """The reader's part of a batch. Called in its thread: of the model it changes the ids alone.
+        """The reader's part of a batch. Called in its thread: see `Model.prepare` for what it changes.
 
         Where its control events erase, it is several batches: each ends with the first of them.
         """
@@ -269,7 +261,7 @@ class Trainer:
         self._counters.batch_events.observe(len(columns.kinds) + len(columns.controls) + len(columns.rejected))
         self._counters.applied(columns.kinds)
         self._counters.controls(columns.controls)
-        self._remark(columns)
+        self._remarks.look(columns)
         self._counters.applied_before(batch.again)
         self._counters.duplicate(batch.duplicates)
         self._counters.forgotten(batch.barred)
@@ -281,18 +273,6 @@ class Trainer:
         if batch.erases:
             self._commits.erased(self._erasures(batch), self._rejected)
             self._reader.erased()
-
-    def _remark(self, columns: Decoded) -> None:
-        """Say what is probably meant otherwise, once."""
-        found = []
-        if not self._model.options.attributes and any(control.kind not in ERASING for control in columns.controls):
-            found.append(DESCRIBED)
-        if (columns.kinds == self._chosen).any():
-            found.append(CHOSEN)
-        for remark in found:
-            if remark not in self._remarked:
-                self._remarked.add(remark)
-                log.warning("%s", remark)
 
     def _erasures(self, batch: Ready) -> list[Erasure]:
         """What the control events of a batch ask to be forgotten."""

@@ -57,6 +57,16 @@ def test_a_slot_that_was_removed_knows_it(tmp_path: Path) -> None:
     slot.close()
 
 
+def test_a_slot_that_moves_goes_on_with_its_totals_and_gives_its_old_place_free(tmp_path: Path) -> None:
+    slot = take(tmp_path / "old", "worker-1", FAMILIES)
+    slot.block.counter("events_total", "view").add(3)
+    slot.move(take(tmp_path / "new", "worker-2", FAMILIES))
+    slot.block.counter("events_total", "view").add()
+    block = SlotReader(tmp_path / "new").read()["worker-2"]
+    assert (slot.name, block.value("events_total", "view"), block.value("process_starts_total")) == ("worker-2", 4, 1)
+    take(tmp_path / "old", "worker-1", FAMILIES).close()
+
+
 def test_a_slot_has_one_process_and_the_next_worker_takes_the_next_number(tmp_path: Path) -> None:
     take(tmp_path, "trainer", FAMILIES)
     with pytest.raises(BlockingIOError):

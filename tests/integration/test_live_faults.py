@@ -273,11 +273,16 @@ def test_a_live_memory_removed_under_everybody_is_made_anew_and_everybody_counts
     write(tmp_path, events(0, FIRST))
     with running("up", environment=environment) as up:
         until_events(Client(up.ready().address), FIRST)
-        shutil.rmtree(tmp_path / "live")
-        write(tmp_path, events(FIRST, number))
-        wait_for(lambda: slots(tmp_path) == ["trainer", "worker-1", "worker-2"], "everybody counts again", 60)
-        until_events(Client(up.address), number)
-        assert any("was removed while the trainer wrote it" in line and "RemoveIPC" in line for line in up.lines), up.lines
+        with asking(up.address, USERS) as asker:
+            asker.go_on()
+            shutil.rmtree(tmp_path / "live")
+            write(tmp_path, events(FIRST, number))
+            newest(asker, number)
+            wait_for(lambda: slots(tmp_path) == ["trainer", "worker-1", "worker-2"], "everybody counts again", 60)
+            assert len(asker.pids) == 2, "workers need not be started again"
+            asker.go_on()
+        said = [line for line in up.lines if "was removed while the trainer wrote it" in line]
+        assert [(f"exit code {ExitCode.NO_MODEL}" in line, "RemoveIPC" in line) for line in said] == [(True, True)], up.lines
         up.send(signal.SIGTERM)
         assert up.wait() == 0, up.lines
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number)

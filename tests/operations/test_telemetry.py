@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streammf.counters.block import Block
-from streammf.counters.slot import FOLDER, take
+from streammf.counters.slot import FOLDER, Slot, take
 from streammf.errors import ConfigurationError
 from streammf.operations.telemetry import ALL, HUNG, TRAINERS, WORKERS, Health, Subject, telemetry
 from streammf.serving.counting import FAMILIES
@@ -119,7 +119,8 @@ def test_readiness_follows_what_happens_and_a_live_memory_that_comes_back_is_fou
 
 def test_livez_looks_at_this_process_alone(fleet: Fleet) -> None:
     own = Block.private(FAMILIES)
-    health = Health(Subject(Path("/nowhere"), Path("/nowhere"), TRAINERS, ServingOptions(), TrainerOptions()), own)
+    slot = Slot("trainer", own, -1)
+    health = Health(Subject(Path("/nowhere"), Path("/nowhere"), TRAINERS, ServingOptions(), TrainerOptions()), slot)
     assert health.answer("/livez")[::2] == (200, b"alive\n")
     own.gauge("heartbeat").set(time.time() - HUNG - 5)
     status, _, body = health.answer("/livez")

@@ -1,11 +1,12 @@
 """Generations: which folder readers are sent to, and which are removed."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from streammf.errors import MemoryFullError, StoreBusyError
+from streammf.errors import MemoryFullError, NoModelError, StoreBusyError
 from streammf.state.generation import Generations, current, remove
 
 
@@ -74,6 +75,15 @@ def test_only_the_owner_may_look_inside(tmp_path: Path) -> None:
     generations = Generations(tmp_path / "live")
     _, folder = generations.begin()
     assert {os.stat(path).st_mode & 0o077 for path in (generations.base, folder)} == {0}
+
+
+def test_who_publishes_where_everything_was_removed_is_told_so(tmp_path: Path) -> None:
+    generations = Generations(tmp_path / "live")
+    _, folder = generations.begin()
+    shutil.rmtree(tmp_path / "live")
+    with pytest.raises(NoModelError, match=r"was removed.*start the trainer again"):
+        generations.publish(folder)
+    generations.close()
 
 
 def test_remove_gives_everything_back(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The tables in memory: generic over their declaration, the same wherever they are, never beyond what is backed."""
 
+import os
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from streammf.learning.arguments import Marks
 from streammf.learning.tables import TABLES, Array, Axis, Dimensions, Table, Users, column, row_bytes
 from streammf.state.memory import Memory, offsets
 from streammf.state.options import Limits
+from streammf.state.region import Region
 
 #: All tables are in use.
 DIMENSIONS = Dimensions(
@@ -226,6 +228,22 @@ def test_a_full_file_system_refuses_rows_before_anything_is_touched(small_tmpfs:
     memory.add_rows(Axis.USER, KEYS[:0])
     for array in memory.arrays["users"]:
         array[:known] = 1
+
+
+def test_rows_that_would_be_backed_ahead_are_given_up_where_somebody_else_took_the_room(
+    small_tmpfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Region, "room", lambda self: 1 << 40)
+    memory = Memory.create(small_tmpfs, Dimensions(), 7)
+
+    def fill() -> None:
+        for rows in range(1, 100_000):
+            memory.reserve(Axis.USER, rows)
+
+    with pytest.raises(MemoryFullError):
+        fill()
+    monkeypatch.undo()
+    assert os.statvfs(small_tmpfs).f_bavail * 4096 < 1 << 20
 
 
 def test_a_folder_where_the_first_rows_find_no_room_is_an_error(small_tmpfs: Path) -> None:

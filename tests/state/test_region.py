@@ -1,5 +1,7 @@
 """Growable mapped bytes: what is backed, what is shared, and what happens when there is no room."""
 
+import ctypes
+import errno
 import resource
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from streammf.errors import MemoryFullError
+from streammf.state import region
 from streammf.state.region import HUGE, PAGE, Region, mebibytes
 
 
@@ -23,15 +26,15 @@ def test_a_new_file_takes_no_room_whatever_its_capacity(tmp_path: Path) -> None:
 
 
 def test_reserve_backs_what_it_is_asked_for(tmp_path: Path) -> None:
-    region = Region.create(tmp_path / "bytes", 1 << 30)
-    region.reserve(10 * PAGE, 20 * PAGE)
+    made = Region.create(tmp_path / "bytes", 1 << 30)
+    made.reserve(10 * PAGE, 20 * PAGE)
     assert 10 * PAGE <= backed(tmp_path / "bytes") <= 12 * PAGE
 
 
 def test_growing_backs_ahead_and_at_most_to_the_capacity(tmp_path: Path) -> None:
-    region = Region.create(tmp_path / "bytes", 100 * PAGE)
+    made = Region.create(tmp_path / "bytes", 100 * PAGE)
     for size, least, most in ((1, 1, 1), (PAGE + 1, 2, 2), (3 * PAGE, 3, 4), (50 * PAGE, 50, 50), (51 * PAGE, 51, 100)):
-        region.grow(size)
+        made.grow(size)
         assert least * PAGE <= backed(tmp_path / "bytes") <= (most + 1) * PAGE
 
 
@@ -46,8 +49,8 @@ def test_who_attached_before_a_growth_sees_what_is_written_after_it(tmp_path: Pa
 
 def test_every_region_begins_where_a_huge_page_can(tmp_path: Path) -> None:
     made = Region.create(tmp_path / "bytes", 3 * PAGE)
-    for region in (made, Region.attach(tmp_path / "bytes"), Region.anonymous(3 * PAGE)):
-        assert region.array("u1", (1,)).ctypes.data % HUGE == 0
+    for one in (made, Region.attach(tmp_path / "bytes"), Region.anonymous(3 * PAGE)):
+        assert one.array("u1", (1,)).ctypes.data % HUGE == 0
 
 
 def test_what_was_written_and_attached_before_stays_when_it_comes_to_stand_on_huge_pages(small_tmpfs: Path) -> None:
@@ -63,11 +66,41 @@ def test_what_was_written_and_attached_before_stays_when_it_comes_to_stand_on_hu
     assert backed(small_tmpfs / "bytes") == 3 * HUGE
 
 
-def test_whole_huge_pages_are_backed_and_hold_zeros(small_tmpfs: Path) -> None:
-    region = Region.create(small_tmpfs / "bytes", 1 << 30)
-    region.reserve(0, 3 * HUGE + PAGE)
+class Kernel:
+    """Notes what it is advised of, and refuses with an error; 0: says that it did it."""
+
+    def __init__(self, code: int) -> None:
+        self.asked: list[tuple[int, int, int]] = []
+        self._code = code
+
+    def madvise(self, at: int, length: int, advice: int) -> int:
+        self.asked.append((at, length, advice))
+        ctypes.set_errno(self._code)
+        return -1 if self._code else 0
+
+
+@pytest.mark.parametrize(("code", "times"), [(0, 3), (errno.EAGAIN, 3), (errno.EINVAL, 1)])
+def test_each_whole_huge_page_is_asked_for_until_the_kernel_has_none(
+    small_tmpfs: Path, monkeypatch: pytest.MonkeyPatch, code: int, times: int
+) -> None:
+    made = Region.create(small_tmpfs / "bytes", 1 << 30)
+    kernel = Kernel(code)
+    monkeypatch.setattr(region, "_libc", kernel)
+    made.reserve(0, 3 * HUGE + PAGE)
+    array = made.array("u1", (3 * HUGE + PAGE,))
+    assert kernel.asked == [(array.ctypes.data + n * HUGE, HUGE, region.MADV_COLLAPSE) for n in range(times)]
     assert backed(small_tmpfs / "bytes") == 3 * HUGE + PAGE
-    assert not region.array("u1", (3 * HUGE + PAGE,)).any()
+    assert not array.any()
+
+
+def test_where_there_is_less_room_no_huge_page_is_asked_for(small_tmpfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Region.create(small_tmpfs / "bytes", 1 << 30)
+    kernel = Kernel(0)
+    monkeypatch.setattr(region, "_libc", kernel)
+    with pytest.raises(MemoryFullError):
+        made.reserve(0, 5 * HUGE)
+    assert kernel.asked == []
+    assert backed(small_tmpfs / "bytes") == 0
 
 
 def test_what_is_attached_cannot_be_written(tmp_path: Path) -> None:
@@ -80,29 +113,29 @@ def test_what_is_attached_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_an_array_outlives_its_region(tmp_path: Path) -> None:
-    region = Region.create(tmp_path / "bytes", PAGE)
-    region.reserve(0, PAGE)
-    array = region.array("i8", (10,))
-    region.close()
-    region.close()
+    made = Region.create(tmp_path / "bytes", PAGE)
+    made.reserve(0, PAGE)
+    array = made.array("i8", (10,))
+    made.close()
+    made.close()
     array[:] = 7
     assert array.sum() == 70
 
 
 def test_private_memory_needs_no_room_of_a_file_system() -> None:
-    region = Region.anonymous(1 << 40)
-    region.reserve(0, 1 << 40)
-    array = region.array("f4", (1 << 20,), 1 << 39)
+    made = Region.anonymous(1 << 40)
+    made.reserve(0, 1 << 40)
+    array = made.array("f4", (1 << 20,), 1 << 39)
     assert array[-1] == 0
 
 
 def test_a_full_file_system_is_an_error_that_names_setting_and_sizes(small_tmpfs: Path) -> None:
-    region = Region.create(small_tmpfs / "bytes", 1 << 30)
-    region.grow(6 << 20)
+    made = Region.create(small_tmpfs / "bytes", 1 << 30)
+    made.grow(6 << 20)
     with pytest.raises(MemoryFullError, match=r"needs 3\.0 MiB more.* has 2\.0 MiB free of 8\.0 MiB.*live\.path"):
-        region.grow(9 << 20)
-    region.grow(8 << 20)
-    assert region.array("u1", (8 << 20,)).sum() == 0
+        made.grow(9 << 20)
+    made.grow(8 << 20)
+    assert made.array("u1", (8 << 20,)).sum() == 0
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_setting(tmp_path: Path) -> None:

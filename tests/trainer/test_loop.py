@@ -23,7 +23,7 @@ from streammf.state.options import Limits, StoreOptions
 from streammf.state.prepared import Told
 from streammf.state.store import Store
 from streammf.trainer.commits import NICE
-from streammf.trainer.loop import CHOSEN, Trainer
+from streammf.trainer.loop import Trainer
 from streammf.trainer.options import TrainerOptions
 from tests.state.test_admission import Rule
 from tests.trainer.sources import LOG, ListedSource, clicks
@@ -98,21 +98,28 @@ def test_after_any_other_error_the_last_commit_stands(tmp_path: Path) -> None:
     assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
 
 
+found: list[int] = []
+"""Priorities."""
+
+
 class WatchingSource(ListedSource):
     """Notes the priority of the thread that commits, which is the one that asks whether the log is still the same."""
 
-    found = 0
-
     def check(self) -> None:
-        self.found = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
 def test_the_committer_gives_way_to_the_learner(tmp_path: Path) -> None:
     learners = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    source = WatchingSource(clicks(100))
-    train(tmp_path, source)
-    assert source.found == min(learners + NICE, 19)
+    found.clear()
+    train(
+        tmp_path,
+        WatchingSource(clicks(100), 10),
+        options=TrainerOptions(idle_seconds=0.01, commit_events=20, commit_seconds=60),
+    )
+    assert found[0] == min(learners + NICE, 19)
+    assert found[-1] == learners, "the last one is waited for"
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == learners
 
 
@@ -349,15 +356,3 @@ def test_attributes_are_learned_from_whatever_the_batches_and_restarts_and_as_th
     for name in ("items", "users", "item_values", "user_values"):
         n = listed.counts[axes.get(name, Axis.ATTRIBUTE)]
         assert getattr(mine, name).factor[:n].tobytes() == getattr(listed.state, name).factor[:n].tobytes(), name
-
-
-@pytest.mark.parametrize(
-    ("learning", "said"),
-    [({}, True), ({"positive_from": 4.0}, False), ({"objective": "rating"}, False), ({"types": {"click": 1.0}}, False)],
-)
-def test_ratings_that_are_learned_from_as_choices_are_remarked_on_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, learning: dict[str, Any], said: bool
-) -> None:
-    events = [Event(f"u{n}", "i", "rating" if "types" not in learning else "click", 3.0, 10**12 + n) for n in range(20)]
-    train(tmp_path, ListedSource(events, most=4), msgspec.structs.replace(LEARNING, **learning))
-    assert [record.message for record in caplog.records] == [CHOSEN] * said
