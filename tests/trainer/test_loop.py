@@ -116,7 +116,7 @@ def test_the_committer_gives_way_to_the_learner(tmp_path: Path) -> None:
     train(
         tmp_path,
         WatchingSource(clicks(100), 10),
-        options=TrainerOptions(idle_seconds=0.01, commit_events=20, commit_seconds=60),
+        options=TrainerOptions(idle_seconds=0.01, commit_events=60, commit_seconds=60),
     )
     assert found[0] == min(learners + NICE, 19)
     assert found[-1] == learners, "the last one is waited for"
