@@ -56,6 +56,11 @@ class Responder:
         now, stale_seconds = time.time(), self._options.stale_seconds
         return [queries.health(view, r, now, stale_seconds) if isinstance(r, Health) else next(answers) for r in requests]
 
+    def look(self) -> None:
+        """Map what is published, though nobody asks: it may be removed before somebody does."""
+        with suppress(NoModelError):
+            self._reader.view()
+
     def _without_model(self, request: AnyRequest, error: NoModelError) -> Outcome:
         if isinstance(request, Health):
             return HealthAnswer(request.id, status="no_model", ready=False, reason=str(error))
@@ -88,9 +93,11 @@ def run_worker(
     allow_descriptors(2 * options.most_connections + SPARE_DESCRIPTORS)
     gc.collect()
     gc.freeze()  # what was imported stays; a full collection would look at all of it, in the middle of a request
-    server = Server(Responder(live_path, options), options, slot.block if slot else None)
+    responder = Responder(live_path, options)
+    server = Server(responder, options, slot.block if slot else None)
 
     def look() -> None:
+        responder.look()
         if slot is not None and moved(slot, live_path):
             server.count_in(slot.block)
 
