@@ -107,6 +107,19 @@ def asked(folder: Path, environment: dict[str, str]) -> Iterator[Asker]:
         yield asker
 
 
+@contextmanager
+def kept_up(folder: Path, environment: dict[str, str]) -> Iterator[tuple[Running, Asker]]:
+    """`up` that has learned the first events, and somebody who asks its workers; it is told to stop in the end, and does."""
+    write(folder, events(0, FIRST))
+    with running("up", environment=environment) as up:
+        until_events(Client(up.ready().address), FIRST)
+        with asking(up.address, USERS) as asker:
+            asker.go_on()
+            yield up, asker
+        up.send(signal.SIGTERM)
+        assert up.wait() == 0, up.lines
+
+
 def stale(asker: Asker, words: str) -> None:
     """Wait until every worker says that it answers from what is old, and how old that is; then until it is older still."""
     wait_for(lambda: all(one.status == "stale" and words in (one.reason or "") for one in asker.healths), words, 60)
@@ -221,21 +234,14 @@ def test_a_trainer_that_stands_still_is_said_to_and_one_that_goes_on_is_ok_again
 
 
 def test_a_killed_worker_costs_no_request_and_is_started_again(tmp_path: Path) -> None:
-    environment = settings(tmp_path, **SMALL)
-    write(tmp_path, events(0, FIRST))
-    with running("up", environment=environment) as up:
-        until_events(Client(up.ready().address), FIRST)
-        with asking(up.address, USERS) as asker:
-            asker.go_on()
-            first, second = asker.pids
-            os.kill(first, signal.SIGKILL)
-            asker.go_on()
-            wait_for(lambda: any("is ready again" in line for line in up.lines), "the worker is started again", 60)
-            os.kill(second, signal.SIGKILL)
-            wait_for(lambda: len(asker.pids) == 3, "the new worker answers", 60)
-            asker.go_on()
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0, up.lines
+    with kept_up(tmp_path, settings(tmp_path, **SMALL)) as (up, asker):
+        first, second = asker.pids
+        os.kill(first, signal.SIGKILL)
+        asker.go_on()
+        wait_for(lambda: any("is ready again" in line for line in up.lines), "the worker is started again", 60)
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: len(asker.pids) == 3, "the new worker answers", 60)
+        asker.go_on()
 
 
 def test_a_full_memory_stops_learning_by_name_and_serving_never_and_learning_goes_on_once_there_is_room(
@@ -243,20 +249,14 @@ def test_a_full_memory_stops_learning_by_name_and_serving_never_and_learning_goe
 ) -> None:
     """Twice in a row at least: there is no room either for a generation beside the one that is served."""
     number = FIRST + 6000
-    environment = settings(tmp_path, **SMALL, live__path=str(small_tmpfs / "live"))
-    write(tmp_path, events(0, FIRST))
-    with running("up", environment=environment) as up:
-        until_events(Client(up.ready().address), FIRST)
-        with asking(up.address, USERS) as asker:
-            ballast = small_tmpfs / "ballast"
-            ballast.write_bytes(bytes(os.statvfs(small_tmpfs).f_bavail * 4096 - (32 << 10)))
-            write(tmp_path, events(FIRST, number))
-            wait_for(lambda: full(up) >= 2, "the trainer says twice that the memory is full", 120)
-            stale(asker, "the trainer has")
-            ballast.unlink()
-            newest(asker, number)
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0, up.lines
+    with kept_up(tmp_path, settings(tmp_path, **SMALL, live__path=str(small_tmpfs / "live"))) as (up, asker):
+        ballast = small_tmpfs / "ballast"
+        ballast.write_bytes(bytes(os.statvfs(small_tmpfs).f_bavail * 4096 - (32 << 10)))
+        write(tmp_path, events(FIRST, number))
+        wait_for(lambda: full(up) >= 2, "the trainer says twice that the memory is full", 120)
+        stale(asker, "the trainer has")
+        ballast.unlink()
+        newest(asker, number)
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number)
 
 
@@ -269,22 +269,15 @@ def full(up: Running) -> int:
 
 def test_a_live_memory_removed_under_everybody_is_made_anew_and_everybody_counts_there(tmp_path: Path) -> None:
     number = FIRST + 500
-    environment = settings(tmp_path, **SMALL)
-    write(tmp_path, events(0, FIRST))
-    with running("up", environment=environment) as up:
-        until_events(Client(up.ready().address), FIRST)
-        with asking(up.address, USERS) as asker:
-            asker.go_on()
-            shutil.rmtree(tmp_path / "live")
-            write(tmp_path, events(FIRST, number))
-            newest(asker, number)
-            wait_for(lambda: slots(tmp_path) == ["trainer", "worker-1", "worker-2"], "everybody counts again", 60)
-            assert len(asker.pids) == 2, "workers need not be started again"
-            asker.go_on()
+    with kept_up(tmp_path, settings(tmp_path, **SMALL)) as (up, asker):
+        shutil.rmtree(tmp_path / "live")
+        write(tmp_path, events(FIRST, number))
+        newest(asker, number)
+        wait_for(lambda: slots(tmp_path) == ["trainer", "worker-1", "worker-2"], "everybody counts again", 60)
+        assert len(asker.pids) == 2, "workers need not be started again"
+        asker.go_on()
         said = [line for line in up.lines if "was removed while the trainer wrote it" in line]
         assert [(f"exit code {ExitCode.NO_MODEL}" in line, "RemoveIPC" in line) for line in said] == [(True, True)], up.lines
-        up.send(signal.SIGTERM)
-        assert up.wait() == 0, up.lines
     assert stored(tmp_path / "store") == undisturbed(tmp_path, number)
 
 

@@ -1,6 +1,7 @@
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -98,28 +99,24 @@ def test_after_any_other_error_the_last_commit_stands(tmp_path: Path) -> None:
     assert stored_digest(tmp_path) == stored_digest(tmp_path / "whole")
 
 
-found: list[int] = []
-"""Priorities."""
-
-
 class WatchingSource(ListedSource):
     """Notes the priority of the thread that commits, which is the one that asks whether the log is still the same."""
 
+    def __init__(self, events: Sequence[Event], most: int) -> None:
+        super().__init__(events, most)
+        self.found: list[int] = []
+
     def check(self) -> None:
-        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        self.found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
 def test_the_committer_gives_way_to_the_learner(tmp_path: Path) -> None:
     learners = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    found.clear()
-    train(
-        tmp_path,
-        WatchingSource(clicks(100), 10),
-        options=TrainerOptions(idle_seconds=0.01, commit_events=60, commit_seconds=60),
-    )
-    assert found[0] == min(learners + NICE, 19)
-    assert found[-1] == learners, "the last one is waited for"
+    source = WatchingSource(clicks(100), 10)
+    train(tmp_path, source, options=TrainerOptions(idle_seconds=0.01, commit_events=60, commit_seconds=60))
+    assert source.found[0] == min(learners + NICE, 19)
+    assert source.found[-1] == learners, "the last one is waited for"
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == learners
 
 
